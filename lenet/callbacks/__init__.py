@@ -1,0 +1,15 @@
+"""Callbacks: what a run keeps, and what it leaves to look at."""
+
+from lenet.callbacks.keeping import BestCheckpoint, EarlyStopping, LastCheckpoint, SaveConfig
+from lenet.callbacks.metrics import MetricsFile, ResultFile
+from lenet.callbacks.predictions import PredictionWriter
+
+__all__ = [
+    "BestCheckpoint",
+    "EarlyStopping",
+    "LastCheckpoint",
+    "MetricsFile",
+    "PredictionWriter",
+    "ResultFile",
+    "SaveConfig",
+]

@@ -1,0 +1,112 @@
+"""The figures of a run as files: ``metrics.csv`` of a training, a JSON file of an evaluation."""
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+__all__ = ["MetricsFile", "ResultFile"]
+
+
+class MetricsFile(Logger):
+    """Log to ``metrics.csv``, one row an epoch.
+
+    Lightning's CSVLogger writes a row for every call, so that an epoch's figures lie scattered over
+    half-empty rows, and deletes the file when a training is resumed. This goes on where the
+    checkpoint was: rows of later epochs, which are trained again, are dropped. The file is
+    written aside and renamed, so that it is whole at any moment.
+
+    Args:
+        folder: Folder of the run.
+    """
+
+    def __init__(self, folder: str | Path):
+        super().__init__()
+        self.path = Path(folder) / "metrics.csv"
+        self.rows: dict[int, dict[str, Any]] | None = None
+        self.finished = False
+
+    @property
+    def name(self) -> str:
+        """No name of its own: a run is a folder."""
+        return ""
+
+    @property
+    def version(self) -> str:
+        """No version of its own: a run is a folder."""
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: they are in ``config.yaml``."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Add to the row of the epoch that the figures say they are of."""
+        if self.finished or "epoch" not in metrics:
+            return
+        epoch = int(metrics["epoch"])
+        if self.rows is None:
+            self.rows = {row: old for row, old in self._read().items() if row < epoch}
+        row = self.rows.setdefault(epoch, {})
+        # The shortest text that stands for the same single-precision number.
+        row.update({name: str(np.float32(value)) for name, value in metrics.items()})
+        row.update(epoch=epoch, step=step)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write the file anew: it has a row an epoch."""
+        if not self.rows:
+            return
+        names = {name for row in self.rows.values() for name in row} - {"epoch", "step"}
+        aside = self.path.with_suffix(".csv.part")
+        with aside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", "step", *sorted(names)])
+            writer.writeheader()
+            writer.writerows(self.rows[epoch] for epoch in sorted(self.rows))
+        os.replace(aside, self.path)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Close with the training: what an evaluation finds is not of an epoch."""
+        self.save()
+        self.finished = True
+
+    def _read(self) -> dict[int, dict[str, Any]]:
+        if not self.path.is_file():
+            return {}
+        with self.path.open(newline="") as file:
+            return {int(row["epoch"]): dict(row) for row in csv.DictReader(file)}
+
+
+class ResultFile(pl.Callback):
+    """Write what ``validate`` or ``test`` found into the run's folder, as JSON.
+
+    ``test.json`` has ``test/loss``, ``test/accuracy`` and the checkpoint that they are of.
+    """
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write ``validate.json``, if this is not the validation of a training."""
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self._write(trainer, "validate.json")
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write ``test.json``."""
+        self._write(trainer, "test.json")
+
+    def _write(self, trainer: pl.Trainer, name: str) -> None:
+        folder = trainer.log_dir
+        if not trainer.is_global_zero or folder is None:
+            return
+        figures = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        path = Path(folder) / name
+        aside = path.with_suffix(".json.part")
+        aside.write_text(json.dumps({"checkpoint": str(trainer.ckpt_path), **figures}, indent=2))
+        os.replace(aside, path)

@@ -1,0 +1,196 @@
+"""The safe reading of checkpoints, and ``load`` for Python.
+
+A checkpoint is a stranger's file until proven otherwise. It is read with ``weights_only=True``, so
+that nothing in it runs. It also names classes, of its model and its optimizer, and to use a name is
+to import a module: only names below ``lenet``, ``torch.optim`` and ``torch.nn`` are used, and those
+that the command itself names.
+"""
+
+import importlib.util
+import os
+import pickle
+import re
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import nn
+
+from lenet import runs
+from lenet.errors import UserError
+from lenet.models import ImageClassifier
+
+__all__ = ["check_fits", "check_names", "load", "read", "specs"]
+
+ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_KEYS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without running anything in it. Its tensors stay on disk until used.
+
+    Raises:
+        UserError: If it is not whole, not a checkpoint of ours, or has more than plain values.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as e:
+        raise UserError(
+            f"--ckpt_path {path}: refused, because it has more in it than tensors and plain "
+            "values, which could run code when it is loaded."
+        ) from e
+    except (RuntimeError, EOFError, ValueError, KeyError) as e:
+        raise UserError(
+            f"--ckpt_path {path}: not a whole checkpoint. It may be cut off, or something else. "
+            "Take another: best, last, a run's folder or a file."
+        ) from e
+    if (
+        not isinstance(checkpoint, dict)
+        or not isinstance(checkpoint.get("state_dict"), dict)
+        or not isinstance(model := checkpoint.get(_KEYS["model"]), dict)
+        or not isinstance(model.get("_class_path"), str)
+    ):
+        raise UserError(
+            f"--ckpt_path {path}: not a checkpoint of lenet, since it does not say which model its "
+            "weights are of."
+        )
+    return checkpoint
+
+
+def specs(checkpoint: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Give what a checkpoint says of its model and data: class paths and their arguments."""
+    found = {}
+    for name, key in _KEYS.items():
+        saved = checkpoint.get(key)
+        if isinstance(saved, dict) and isinstance(saved.get("_class_path"), str):
+            init_args = {k: v for k, v in saved.items() if k not in ("_class_path", "_instantiator")}
+            found[name] = {"class_path": saved["_class_path"], "init_args": init_args}
+    return found
+
+
+def check_names(values: Any, path: Path, named: Collection[str] = ()) -> None:
+    """Refuse values out of a file that would make the program import a stranger's module.
+
+    Args:
+        values: What the file says, nested.
+        path: The file, for the message.
+        named: Class paths that the user named, and so trusts.
+
+    Raises:
+        UserError: If there is a class path that is neither ours, nor PyTorch's, nor named.
+    """
+    for key, value in _strings(values):
+        if value in named:
+            continue
+        if key != "class_path":
+            # A string can stand for a class or for a config that names one.
+            module = value.partition(".")[0]
+            suspect = _IMPORT_PATH.fullmatch(value) and _is_module(module)
+            if not suspect and not (os.path.isfile(value) and not value.endswith(".ckpt")):
+                continue
+        if not value.startswith(ALLOWED) or not _IMPORT_PATH.fullmatch(value):
+            flag = key if key in ("model", "data") else "model or --data"
+            raise UserError(
+                f"{path} names {value!r}, which is not part of lenet. To use it is to run it: if "
+                f"you trust it, say so by naming it yourself, as in --{flag} {value}."
+            )
+
+
+def _strings(values: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(values, dict):
+        for name, value in values.items():
+            yield from _strings(value, str(name))
+    elif isinstance(values, (list, tuple)):
+        for value in values:
+            yield from _strings(value, key)
+    elif isinstance(values, str):
+        yield key, values
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return name in sys.modules or importlib.util.find_spec(name) is not None
+    except ValueError:
+        return True
+
+
+def read_config(path: Path, named: Collection[str] = ()) -> None:
+    """Check that a run's config can be used without being named: it may be a stranger's too.
+
+    Raises:
+        UserError: If it is not YAML, or names classes of others.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as e:
+        raise UserError(f"{path}: not YAML. {' '.join(str(e).split())}") from e
+    check_names(values, path, {*named, *_lightning_names(values)})
+
+
+def _lightning_names(values: Any) -> set[str]:
+    # Callbacks, loggers and the like of Lightning itself.
+    return {value for _, value in _strings(values) if value.startswith("lightning.pytorch.")}
+
+
+def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None:
+    """Refuse weights that do not fit a model, by the first that does not.
+
+    Raises:
+        UserError: With the name and both shapes.
+    """
+    saved, wanted = checkpoint["state_dict"], model.state_dict()
+    shapes = {
+        name: tuple(getattr(saved.get(name), "shape", ())) if name in saved else "missing"
+        for name in wanted
+    }
+    shapes |= {name: "unknown to the model" for name in saved if name not in wanted}
+    for name, shape in shapes.items():
+        there = tuple(wanted[name].shape) if name in wanted else None
+        if shape != there:
+            what = f"is {shape}" if there is None or isinstance(shape, str) else f"has shape {shape}"
+            but = "" if there is None else f", where the model has {there}"
+            raise UserError(
+                f"--ckpt_path {path}: does not fit {type(model).__name__} as it is asked for: "
+                f"{name} {what} in the checkpoint{but}. Leave out the --model and --data options "
+                "that differ from the training's."
+            )
+
+
+def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClassifier:
+    """Load a trained model, of whatever class, ready to predict.
+
+    Args:
+        ckpt_path: ``best`` or ``last`` of the newest run below ``root``, a run's folder, or a file.
+        root: Folder that the runs are in.
+
+    Returns:
+        The model on the CPU, in evaluation mode. It takes normalised images ``(N, C, H, W)`` and
+        gives logits ``(N, num_classes)``.
+
+    Raises:
+        UserError: If there is no such checkpoint, or it is not safe to load. The class of a model
+            of your own must have been imported before.
+    """
+    from lightning.pytorch.cli import instantiate_module
+
+    path = runs.find_checkpoint(str(ckpt_path), root)
+    checkpoint = read(path)
+    saved = checkpoint[_KEYS["model"]]
+    known = {f"{cls.__module__}.{cls.__name__}" for cls in _subclasses(ImageClassifier)}
+    check_names(specs(checkpoint)["model"], path, named=known)
+    model = instantiate_module(
+        ImageClassifier, {key: value for key, value in saved.items() if key != "_instantiator"}
+    )
+    check_fits(checkpoint, model, path)
+    model.load_state_dict(checkpoint["state_dict"])
+    return model.eval()
+
+
+def _subclasses(cls: type) -> Iterator[type]:
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)

@@ -1,0 +1,333 @@
+"""The command line: every constructor argument is an option, every trainer method a command.
+
+What is added to LightningCLI: which checkpoint is meant, and that it gives the defaults; run
+folders; one line for a mistake.
+"""
+
+import argparse
+import logging
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from jsonargparse import ArgumentParser
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.callbacks import RichModelSummary, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lenet import __version__, checkpoints, runs
+from lenet.callbacks import (
+    BestCheckpoint,
+    EarlyStopping,
+    LastCheckpoint,
+    MetricsFile,
+    PredictionWriter,
+    ResultFile,
+    SaveConfig,
+)
+from lenet.data import ImageDataModule
+from lenet.errors import UserError, nearest, one_line
+from lenet.models import ImageClassifier
+from lenet.trainer import Trainer
+
+__all__ = ["LeNetCLI", "Parser", "run"]
+
+# What the data module tells the model, so that neither has to be told.
+LINKED = ("in_channels", "num_classes", "image_size")
+ROOT = "runs"
+
+
+class Parser(LightningArgumentParser):
+    """Lightning's parser, which says in one line what is wrong and what would be right."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the mistake and exit with 2."""
+        parser = getattr(ex, "subcommand_parser", None) or self
+        prog = parser.prog.replace(" [options]", "")
+        self.exit(2, f"{prog}: error: {self._explain(parser, message)}\n")
+
+    def _explain(self, parser: ArgumentParser, message: str) -> str:
+        if found := re.match(r"unrecognized arguments: (--?[\w.+-]+)", message):
+            options = [name for action in parser._actions for name in action.option_strings]
+            return f"no option {found[1]}.{nearest(found[1], options)}"
+        key, reasons = one_line(message)
+        text = " ".join(reasons)
+        if found := re.search(r"no option ([\w.]+)\.", text):
+            # Of the class that is nested deepest, or of the command where there is none.
+            paths = re.findall(r"class_path(?:='|=\"| ')([\w.]+)", message)
+            known = [action.dest for action in _class_parser(paths[-1])._actions] if paths else []
+            text += nearest(found[1], known)
+        elif found := re.search(r"does not accept option '([\w.]+)'", text):
+            group = re.match(r"Group '([\w.]+)'", text)
+            name = f"{group[1]}.{found[1]}" if group else found[1]
+            text = f"no option {name}." + nearest(name, [a.dest for a in parser._actions])
+        elif found := re.search(r"no class ([\w.]+)\.", text):
+            bases = {"data": ImageDataModule, "optimizer": Optimizer, "scheduler": LRScheduler}
+            base = bases.get(key.rpartition(".")[2], ImageClassifier)
+            known = {cls.__name__ for cls in checkpoints._subclasses(base)}
+            names = sorted(name for name in known if not name.startswith("_"))
+            text = found[0] + (nearest(found[1], names) or f" There are {', '.join(names)}.")
+        return f"--{key}: {text}" if key else text
+
+
+def _class_parser(class_path: str) -> ArgumentParser:
+    module, _, name = class_path.rpartition(".")
+    parser = ArgumentParser()
+    parser.add_class_arguments(getattr(sys.modules[module], name), fail_untyped=False)
+    return parser
+
+
+class LeNetCLI(LightningCLI):
+    """The ``lenet`` command line.
+
+    Who wins, for model and data: an option, then a config, then the checkpoint, then the default.
+    """
+
+    def __init__(self, args: list[str]):
+        self.checkpoint: dict[str, Any] | None = None
+        self.checkpoint_path: Path | None = None
+        super().__init__(
+            ImageClassifier,
+            ImageDataModule,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"overwrite": True},
+            trainer_class=Trainer,
+            trainer_defaults={"max_epochs": 10, "default_root_dir": ROOT},
+            seed_everything_default=0,
+            parser_kwargs={"prog": "lenet", "version": __version__},
+            parser_class=Parser,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=args,
+            auto_configure_optimizers=False,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Name the commands and the arguments of theirs that are no options."""
+        evaluation = {"model", "dataloaders", "datamodule", "verbose", "return_predictions"}
+        return {
+            "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
+            "validate": evaluation,
+            "test": evaluation,
+            "predict": evaluation,
+            "run": {"model", "datamodule"},
+        }
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Make a parser that takes no abbreviations: a misspelt option is a mistake."""
+        return super().init_parser(
+            **{"allow_abbrev": False, "dump_header": [f"lenet=={__version__}"], **kwargs}
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the callbacks that are always there, the defaults, and what data tells the model."""
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.add_lightning_class_args(PredictionWriter, "predictions")
+        parser.set_defaults({"model": {"class_path": "LeNet"}, "data": {"class_path": "MNIST"}})
+        for name in LINKED:
+            target = f"model.init_args.{name}"
+            parser.link_arguments(f"data.{name}", target, apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, with the checkpoint's model and data as defaults where one is meant."""
+        verb = next((arg for arg in args if arg in self.subcommands()), None)
+        missing = None
+        if verb is not None:
+            ckpt_path, root, named = self._glance(verb, args)
+            evaluates = verb not in ("fit", "run")
+            if evaluates:
+                self._subcommand_parsers[verb].set_defaults({"ckpt_path": "best"})
+            if ckpt_path or evaluates:
+                try:
+                    wanted = "best" if evaluates else "last"
+                    path = runs.find_checkpoint(ckpt_path or "best", root, in_folder=wanted)
+                    self._take_defaults(self._subcommand_parsers[verb], path, named, not evaluates)
+                except UserError as e:
+                    if ckpt_path:
+                        raise
+                    missing = e  # --help and --print_config need no checkpoint
+        self.config = parser.parse_args(args)
+        if missing is not None:
+            raise missing
+        if self.checkpoint_path is not None:
+            self.config[verb]["ckpt_path"] = str(self.checkpoint_path)
+            _say(f"Checkpoint: {runs.short(self.checkpoint_path)}", file=sys.stderr)
+
+    def _glance(self, verb: str, args: list[str]) -> tuple[str | None, str, set[str]]:
+        """Look which checkpoint is meant, below which root, and what the command names.
+
+        A checkpoint gives the defaults, so it must be known before anything is parsed, and what
+        follows may be options of a model that only it knows. Mistakes are left to the parser.
+        """
+        glance = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+        glance.add_argument("-c", "--config", action="append", default=[])
+        glance.add_argument("--ckpt_path")
+        glance.add_argument("--trainer.default_root_dir", dest="root")
+        try:
+            known, _ = glance.parse_known_args(args)
+        except argparse.ArgumentError:
+            return None, ROOT, set()
+        said: dict[str, Any] = {}
+        named = {part for arg in args for part in arg.split("=", 1)}
+        for config in known.config:
+            try:
+                text = Path(config).read_text(encoding="utf-8") if os.path.isfile(config) else config
+                values = yaml.safe_load(text)
+            except (OSError, UnicodeDecodeError, yaml.YAMLError):
+                continue
+            if isinstance(values, dict):
+                said.update(values.get(verb, values) or {})
+                named |= {value for _, value in checkpoints._strings(values)}
+        trainer = said.get("trainer")
+        root = known.root or (trainer.get("default_root_dir") if isinstance(trainer, dict) else None)
+        ckpt_path = known.ckpt_path or said.get("ckpt_path")
+        return (None if ckpt_path == "null" else ckpt_path), root or ROOT, named
+
+    def _take_defaults(
+        self, parser: LightningArgumentParser, path: Path, named: set[str], trains: bool
+    ) -> None:
+        """Let a checkpoint's model and data be what is meant where nothing else is said.
+
+        Where training goes on in its run, so do the run's other options, from its config.
+        """
+        self.checkpoint_path, self.checkpoint = path, checkpoints.read(path)
+        for name, spec in checkpoints.specs(self.checkpoint).items():
+            checkpoints.check_names(spec, path, named)
+            for linked in LINKED if name == "model" else ():
+                spec["init_args"].pop(linked, None)
+            parser.set_defaults({name: spec})
+        config = runs.folder_of(path) / runs.CONFIG
+        if trains and runs.is_continued(path):
+            checkpoints.read_config(config, named)
+            parser.default_config_files = [str(config)]
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: Lightning's own lets a checkpoint silently beat the options."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer, and the folder that the run's files go to."""
+        self._check_sizes()
+        if self.checkpoint is not None and self.checkpoint_path is not None:
+            checkpoints.check_fits(self.checkpoint, self.model, self.checkpoint_path)
+            self.checkpoint = None  # not needed any more, and mapped into memory
+        verb, parser = self.subcommand, self._subcommand_parsers[self.subcommand]
+        options, trains = self.config_init[verb], verb in ("fit", "run")
+        given = options["trainer"]
+        bare = given["barebones"]
+        keeps = trains and not bare and given["enable_checkpointing"] is not False
+        if not keeps:
+            parser.callback_keys.remove("checkpoint")
+            kwargs["enable_checkpointing"] = None if bare else False
+        if not trains:
+            parser.callback_keys.remove("early_stopping")
+        own = given["callbacks"] or []
+        kwargs["callbacks"] = [*(own if isinstance(own, list) else [own]), ResultFile()]
+        if given["enable_model_summary"] is not False and not bare:
+            kwargs["enable_model_summary"] = False  # Lightning's own, which is one level deep
+            kwargs["callbacks"].append(RichModelSummary(max_depth=-1))
+        if given["enable_progress_bar"] is not False and not bare:
+            kwargs["callbacks"].append(RichProgressBar(leave=True))
+        logs = given["logger"] in (None, True) and not bare
+        if logs:
+            kwargs["logger"] = False  # until there is a folder
+        trainer = super().instantiate_trainer(**kwargs)
+        if trainer.fast_dev_run:
+            return trainer
+        trainer.run_dir = self._run_dir(trainer, trains)
+        if keeps:
+            trainer.callbacks.append(LastCheckpoint())
+            for callback in trainer.checkpoint_callbacks:
+                if trainer.run_dir is not None:  # the other processes are told by the first
+                    callback.dirpath = os.path.join(trainer.run_dir, "checkpoints")
+        if logs:
+            folder = trainer.run_dir or trainer.default_root_dir
+            board = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+            trainer.loggers = [board, MetricsFile(folder)] if trains else [board]
+        return trainer
+
+    def _run_dir(self, trainer: Trainer, trains: bool) -> str | None:
+        path = self.checkpoint_path
+        if path is not None and (not trains or runs.is_continued(path)):
+            return str(runs.folder_of(path))
+        if rank_zero_only.rank > 0:
+            return None  # the first process tells its own
+        name = f"{type(self.model).__name__}-{type(self.datamodule).__name__}"
+        return str(runs.create(trainer.default_root_dir, name))
+
+    def _check_sizes(self) -> None:
+        """Refuse sizes given for the model that are not the data's."""
+        asked = self.config[self.subcommand]["model"]["init_args"]
+        for name in LINKED:
+            value, real = asked.get(name), getattr(self.datamodule, name)
+            if value not in (None, real):
+                raise UserError(
+                    f"--model.{name} {value}: does not fit {type(self.datamodule).__name__}, which "
+                    f"has {real}. Leave it out, the data tells the model."
+                )
+
+    def after_fit(self) -> None:
+        """Say what came of the training, where it is, and what to type next."""
+        best, folder = self.trainer.checkpoint_callback, self.trainer.run_dir
+        if folder is None:
+            return
+        if not isinstance(best, BestCheckpoint) or best.best_model_score is None:
+            _say(f"No weights were kept. The figures are in {runs.short(folder)}.")
+            return
+        _say(f"Best {best.monitor}: {float(best.best_model_score):.4f}, with the weights in")
+        _say(f"  {runs.short(best.best_model_path)}\nNext:\n  lenet test --ckpt_path {runs.short(folder)}")
+
+    def after_run(self) -> None:
+        """Say what came of the training, and where it is."""
+        self.after_fit()
+
+
+@rank_zero_only
+def _say(text: str, **kwargs: Any) -> None:
+    print(text, flush=True, **kwargs)
+
+
+class _Quiet(logging.Filter):
+    """Drop the advertisements for two packages, and the news that there is no TPU."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        return not message.startswith(("💡 Tip: For seamless", "TPU available: False"))
+
+
+# Warnings that are wrong here, each with its reason.
+_WRONG_WARNINGS = (
+    r".*does not have many workers",  # the images are in memory: workers would slow it down
+    r".*is smaller than the logging interval",  # figures are logged once an epoch
+    r".*isinstance\(treespec, LeafSpec\)",  # of Lightning to itself
+)
+
+
+def run(args: list[str]) -> None:
+    """Run a command line. A user's mistake ends it with one line and exit code 2."""
+    sys.path.insert(0, os.getcwd())  # a model of one's own, in a file of one's own
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_Quiet())
+    for message in _WRONG_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    try:
+        LeNetCLI(args)
+    except (UserError, MisconfigurationException) as e:
+        _fail(str(e))
+    except OSError as e:
+        if e.filename is None:
+            raise
+        _fail(f"{e.filename}: {e.strerror}.")
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"lenet: error: {message}", file=sys.stderr)
+    raise SystemExit(2)

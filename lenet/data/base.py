@@ -1,0 +1,222 @@
+"""What all data modules share: fetch, split, hold in memory, batch, normalise.
+
+The images stay in memory as they were published, one byte a value. A batch is one index operation,
+and padding or resizing, scaling and normalising are done to a whole batch on its device, so nothing
+in here is done image by image.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lenet.errors import UserError
+
+__all__ = ["ImageDataModule", "TensorImages"]
+
+
+class TensorImages(Dataset):
+    """Some of the images in memory, a whole batch of them at a time.
+
+    Args:
+        images: All of them, ``(N, C, H, W)``, ``uint8``.
+        labels: Their classes, ``(N,)``.
+        indices: Which of them these are, in order. By default all.
+        with_index: Whether a batch ends with the images' indices.
+    """
+
+    def __init__(
+        self, images: Tensor, labels: Tensor, indices: Tensor | None = None, with_index: bool = False
+    ):
+        self.images, self.labels = images, labels
+        self.indices = torch.arange(len(images)) if indices is None else indices
+        self.with_index = with_index
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitems__(self, positions: list[int]) -> tuple[Tensor, ...]:
+        """Give images ``(N, C, H, W)`` and labels ``(N,)``. DataLoader asks for a batch at once."""
+        chosen = self.indices[torch.tensor(positions)]
+        batch = (self.images[chosen], self.labels[chosen])
+        return (*batch, chosen) if self.with_index else batch
+
+
+def as_it_is(batch: Any) -> Any:
+    """Collate nothing: a batch is fetched as one."""
+    return batch
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """Images with one label each, split into training, validation and test.
+
+    The validation images are drawn from the training images by ``split_seed`` alone: they are the
+    same in every command, process and training seed, and never trained on. The test images are
+    those that the data set was published with.
+
+    A subclass names the data set: ``classes``, ``in_channels``, ``mean`` and ``std`` of the
+    training images in [0, 1], ``fetch`` and ``read``.
+
+    Args:
+        root: Folder of the data sets. By default the environment variable PATH_DATASETS, or else
+            ``data``.
+        batch_size: Images in a batch, on every device.
+        val_size: Number of training images that are held out for validation. By default what is
+            usual for the data set.
+        split_seed: Which training images those are. Another number gives another split.
+        image_size: Height and width that images are brought to, in pixels.
+        resize: Whether smaller images are resized, or else padded with black. By default what
+            suits the data set. Larger ones are always resized.
+        num_workers: Processes that load batches. Images in memory need none.
+
+    Raises:
+        UserError: If a number is out of range, or the data cannot be had.
+    """
+
+    classes: ClassVar[tuple[str, ...]]
+    in_channels: ClassVar[int] = 1
+    mean: ClassVar[tuple[float, ...]]
+    std: ClassVar[tuple[float, ...]]
+    usual_val_size: ClassVar[int]
+    usually_resized: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        root: str | None = None,
+        batch_size: int = 64,
+        val_size: int | None = None,
+        split_seed: int = 0,
+        image_size: int = 32,
+        resize: bool | None = None,
+        num_workers: int = 0,
+    ):
+        super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("val_size", val_size, 1),
+            ("image_size", image_size, 1),
+            ("num_workers", num_workers, 0),
+        ):
+            if value is not None and value < least:
+                raise UserError(f"--data.{name} {value}: must be at least {least}.")
+        self.save_hyperparameters()
+        self.root = Path(root or os.environ.get("PATH_DATASETS") or "data").expanduser().absolute()
+        self.batch_size = batch_size
+        self.val_size = self.usual_val_size if val_size is None else val_size
+        self.split_seed = split_seed
+        self.image_size = image_size
+        self.resize = self.usually_resized if resize is None else resize
+        self.num_workers = num_workers
+        self.sets: dict[str, TensorImages] = {}
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    def fetch(self) -> None:
+        """Download the data set to the root if it is not there, and check it. By default nothing."""
+
+    def read(self, train: bool) -> tuple[Tensor, Tensor]:
+        """Read images ``(N, C, H, W)`` as ``uint8`` and labels ``(N,)`` from the root.
+
+        Args:
+            train: Whether the training images are wanted, or else the test images.
+        """
+        raise NotImplementedError
+
+    def prepare_data(self) -> None:
+        """Fetch the data set, in one process of each machine."""
+        self.fetch()
+
+    def setup(self, stage: str) -> None:
+        """Read what the stage needs and does not have yet."""
+        if stage in ("fit", "validate") and "train" not in self.sets:
+            images, labels = self.read(train=True)
+            if self.val_size >= len(images):
+                raise UserError(
+                    f"--data.val_size {self.val_size}: {type(self).__name__} has {len(images)} "
+                    "training images, of which some must be left to train on."
+                )
+            order = torch.randperm(
+                len(images), generator=torch.Generator().manual_seed(self.split_seed)
+            )
+            val, train = order[: self.val_size], order[self.val_size :]
+            self.sets["train"] = TensorImages(images, labels, train)
+            self.sets["val"] = TensorImages(images, labels, val)
+        if stage in ("test", "predict") and "test" not in self.sets:
+            images, labels = self.read(train=False)
+            self.sets["test"] = TensorImages(images, labels)
+            self.sets["predict"] = TensorImages(images, labels, with_index=True)
+
+    def train_dataloader(self) -> DataLoader:
+        """Serve the training images, shuffled."""
+        return self._loader("train", shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        """Serve the validation images."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        """Serve the test images."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> DataLoader:
+        """Serve the test images, each with its index."""
+        return self._loader("predict")
+
+    def _loader(self, name: str, shuffle: bool = False) -> DataLoader:
+        images = self.sets[name]
+        trainer, sampler = self.trainer, None
+        if not shuffle and trainer is not None and trainer.world_size > 1:
+            # Lightning's own repeats some images so that every device has as many, which would
+            # count them twice.
+            sampler = UnrepeatedDistributedSampler(
+                images,
+                num_replicas=trainer.world_size,
+                rank=trainer.global_rank,
+                shuffle=False,
+            )
+        return DataLoader(
+            images,
+            batch_size=self.batch_size,
+            shuffle=shuffle,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            collate_fn=as_it_is,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Bring the images of a batch to size and normalise them, on their device."""
+        if isinstance(batch, Tensor):
+            return batch  # the model summary's example, which is as the network wants it
+        images, *rest = batch
+        return self.normalize(self.to_size(images)), *rest
+
+    def to_size(self, images: Tensor) -> Tensor:
+        """Bring images ``(N, C, H, W)`` in 0..255 to ``image_size``, as floating point."""
+        images = images.float()
+        height, width = images.shape[-2:]
+        rows, columns = self.image_size - height, self.image_size - width
+        if rows == columns == 0:
+            return images
+        if self.resize or rows < 0 or columns < 0:
+            size = (self.image_size, self.image_size)
+            return F.interpolate(images, size, mode="bilinear", antialias=True)
+        left, top = columns // 2, rows // 2
+        return F.pad(images, (left, columns - left, top, rows - top))
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Map images in 0..255 to zero mean and unit deviation over the training set."""
+        mean, std = (
+            torch.tensor(value, device=images.device).view(-1, 1, 1) for value in (self.mean, self.std)
+        )
+        return (images - 255 * mean) / (255 * std)

@@ -1,0 +1,209 @@
+"""What all models share: the four steps, loss and accuracy, optimizer and schedule."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from lenet.errors import UserError
+from lenet.models.optimization import OptimizerFactory, SchedulerFactory, carry_over, schedule
+
+__all__ = ["ImageClassifier", "LossAndAccuracy"]
+
+
+class LossAndAccuracy(Metric):
+    """Mean cross-entropy and accuracy over all images seen, in one pass and on their device.
+
+    Sums and counts are kept, so that a small last batch weighs what it should, and are added up
+    over devices. Nothing is read back before :meth:`compute`.
+    """
+
+    full_state_update = False
+    loss: Tensor
+    correct: Tensor
+    count: Tensor
+
+    def __init__(self):
+        super().__init__()
+        self.add_state("loss", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("correct", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Count a batch: its mean loss ``()``, logits ``(N, K)`` and labels ``(N,)``."""
+        self.loss += loss.detach() * len(labels)
+        self.correct += (logits.argmax(dim=1) == labels).sum()
+        self.count += len(labels)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Give ``loss`` and ``accuracy`` (in [0, 1]) over what was counted."""
+        return {"loss": self.loss / self.count, "accuracy": self.correct / self.count}
+
+
+class ImageClassifier(pl.LightningModule):
+    """An image classifier trained with cross-entropy. Every model is a subclass.
+
+    A subclass builds ``self.network``, a plain module that maps normalised images ``(N, C, H, W)``
+    to logits ``(N, num_classes)``, and does nothing else. The sizes to build it for are
+    ``self.in_channels``, ``self.num_classes`` and ``self.image_size``.
+
+    Args:
+        in_channels: Channels of an image. By default the data set's, or 1 without one.
+        num_classes: Number of classes. By default the data set's, or 10 without one.
+        image_size: Height and width of an image, in pixels. By default the data module's, or 32
+            without one.
+        lr: Learning rate: the optimizer's, and the peak of OneCycleLR. There is no other.
+        optimizer: Any class of torch.optim, by name. By default Adam.
+        scheduler: Any class of torch.optim.lr_scheduler, by name, stepped once an epoch.
+            OneCycleLR is stepped once a batch over the whole training, with nothing to be told.
+            ReduceLROnPlateau watches its monitor. By default the rate stays as it is.
+
+    Raises:
+        UserError: If a number is not positive.
+    """
+
+    network: nn.Module
+
+    def __init__(
+        self,
+        in_channels: int | None = None,
+        num_classes: int | None = None,
+        image_size: int | None = None,
+        lr: float = 1e-3,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+    ):
+        super().__init__()
+        for name, value in dict(
+            in_channels=in_channels, num_classes=num_classes, image_size=image_size, lr=lr
+        ).items():
+            if value is not None and value <= 0:
+                raise UserError(f"--model.{name} {value}: must be greater than 0.")
+        self.save_hyperparameters()
+        self.in_channels = in_channels or 1
+        self.num_classes = num_classes or 10
+        self.image_size = image_size or 32
+        self.lr = lr
+        self.make_optimizer = optimizer or torch.optim.Adam
+        self.make_scheduler = scheduler
+        # Lets the model summary print the sizes that go into and come out of every layer.
+        self.example_input_array = torch.zeros(
+            1, self.in_channels, self.image_size, self.image_size
+        )
+        # Not submodules: they are no part of the network, its summary or its weights.
+        self._figures = {stage: LossAndAccuracy() for stage in ("train", "val", "test")}
+        self._resumed: dict[str, Any] | None = None
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
+        return self.network(images)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Give the loss of a batch to the optimizer."""
+        return self._step("train", batch)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Count a batch of the validation set."""
+        self._step("val", batch)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Count a batch of the test set."""
+        self._step("test", batch)
+
+    def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        """Give probabilities ``(N, num_classes)``: the one place with a softmax."""
+        return self(batch[0]).softmax(dim=1)
+
+    def _step(self, stage: str, batch: tuple[Tensor, Tensor]) -> Tensor:
+        images, labels = batch
+        logits = self(images)
+        loss = F.cross_entropy(logits, labels)
+        self._figures[stage].update(loss, logits, labels)
+        return loss
+
+    def _start(self, stage: str) -> None:
+        self._figures[stage].to(self.device).reset()
+
+    def _log(self, stage: str) -> None:
+        figures = self._figures[stage].compute()
+        values = {f"{stage}/{name}": value for name, value in figures.items()}
+        # The same on every device: torchmetrics has added them up. Saying so to Lightning as well
+        # keeps it from warning that they might not be.
+        self.log_dict(values, prog_bar=stage == "val", sync_dist=self.trainer.world_size > 1)
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the epoch before."""
+        self._start("train")
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the validation before."""
+        self._start("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the test before."""
+        self._start("test")
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's training figures and the rate of its last step."""
+        self._log("train")
+        optimizer = self.trainer.optimizers[0]
+        self.log("lr", optimizer.param_groups[0]["lr"], sync_dist=self.trainer.world_size > 1)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log ``val/loss`` and ``val/accuracy``."""
+        self._log("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log ``test/loss`` and ``test/accuracy``."""
+        self._log("test")
+
+    def configure_optimizers(self) -> Any:
+        """Make the optimizer and the schedule, both of the one learning rate."""
+        optimizer = self.make_optimizer(self.parameters(), self.lr)
+        if self.make_scheduler is None:
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        config = schedule(self.make_scheduler, optimizer, self.lr, steps)
+        return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say which class this is, and keep nothing that a safe load would refuse."""
+        hyperparameters = {
+            name: value
+            for name, value in checkpoint.get("hyper_parameters", {}).items()
+            if not callable(value)  # an optimizer class given from Python
+        }
+        hyperparameters.setdefault("_class_path", f"{type(self).__module__}.{type(self).__name__}")
+        hyperparameters.setdefault("_instantiator", "lightning.pytorch.cli.instantiate_module")
+        checkpoint["hyper_parameters"] = hyperparameters
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep hold of what is resumed until there is an optimizer to compare it with."""
+        self._resumed = checkpoint
+
+    def on_fit_start(self) -> None:
+        """Let this training's rate, optimizer and schedule hold over the checkpoint's."""
+        if self._resumed is None:
+            return
+        checkpoint, self._resumed = self._resumed, None
+        past, now = checkpoint.get("hyper_parameters", {}), self.hparams
+
+        def same(*names: str) -> bool:
+            # What was given from Python, as a class, is not in a checkpoint.
+            return all(callable(now.get(n)) or now.get(n) == past.get(n) for n in names)
+
+        configs = self.trainer.lr_scheduler_configs
+        carry_over(
+            checkpoint,
+            self.trainer.optimizers[0],
+            configs[0].scheduler if configs else None,
+            same_settings=same("lr", "optimizer", "scheduler"),
+            same_optimizer=_class_of(now.get("optimizer")) == _class_of(past.get("optimizer")),
+        )
+
+
+def _class_of(spec: Any) -> Any:
+    return spec.get("class_path") if isinstance(spec, dict) else None

@@ -1,0 +1,105 @@
+"""Run folders: a new one for a training, and the one that ``best`` or ``last`` means.
+
+A run is a folder below the root with ``config.yaml``, ``checkpoints/best.ckpt`` and
+``checkpoints/last.ckpt``. The newest run is the one whose training was started last, told by the
+time of its ``config.yaml``, which nothing but ``fit`` writes. Plain paths, no PyTorch.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from lenet.errors import UserError
+
+__all__ = ["CONFIG", "create", "find_checkpoint", "folder_of", "is_continued", "short"]
+
+CONFIG = "config.yaml"
+_ALIASES = ("best", "last")
+
+
+def create(root: str | Path, name: str) -> Path:
+    """Make the folder of a new run, ``<root>/<name>-<number>``, and return its absolute path.
+
+    The number is the first that is free. Making the folder is what takes it, so that two runs
+    started at the same moment get two.
+    """
+    root = Path(root).expanduser().absolute()
+    root.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        folder = root / f"{name}-{number}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def folder_of(checkpoint: Path) -> Path:
+    """Name the run that a checkpoint belongs to: the folder above ``checkpoints``, or its own."""
+    parent = checkpoint.absolute().parent
+    return parent.parent if parent.name == "checkpoints" else parent
+
+
+def is_continued(checkpoint: Path) -> bool:
+    """Tell whether training goes on in the checkpoint's run: from its ``last``, not elsewhere."""
+    return checkpoint.name == "last.ckpt" and (folder_of(checkpoint) / CONFIG).is_file()
+
+
+def short(path: str | Path) -> str:
+    """Write a path as one would type it: relative where it is below the working folder."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
+
+
+def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -> Path:
+    """Find the file that ``--ckpt_path`` means.
+
+    Args:
+        ckpt_path: ``best`` or ``last`` of the newest run below the root that has one, a run's
+            folder, or a file.
+        root: Folder below which runs are looked for, at any depth.
+        in_folder: Which checkpoint of a run's folder is meant, where it has both.
+
+    Raises:
+        UserError: If there is none.
+    """
+    root = Path(root).expanduser().absolute()
+    if ckpt_path in _ALIASES:
+        found = list(_checkpoints_below(root, f"{ckpt_path}.ckpt"))
+        if found:
+            return max(found, key=_started)
+        raise UserError(
+            f"--ckpt_path {ckpt_path}: no run below {root} has checkpoints/{ckpt_path}.ckpt. "
+            "Train one with `lenet fit`, or name a run's folder, a file, or another root with "
+            "--trainer.default_root_dir."
+        )
+    path = Path(ckpt_path).expanduser()
+    if path.is_file():
+        return path.absolute()
+    if path.is_dir():
+        for name in sorted(_ALIASES, key=lambda alias: alias != in_folder):
+            if (file := path / "checkpoints" / f"{name}.ckpt").is_file():
+                return file.absolute()
+        raise UserError(
+            f"--ckpt_path {ckpt_path}: this folder has no checkpoints/best.ckpt or last.ckpt, so "
+            "it is no run. Name one that has, or a file."
+        )
+    raise UserError(
+        f"--ckpt_path {ckpt_path}: no such file or folder. Give best, last, a run's folder or a "
+        "checkpoint file."
+    )
+
+
+def _checkpoints_below(root: Path, name: str) -> Iterator[Path]:
+    for folder, subfolders, _ in os.walk(root):
+        if "checkpoints" in subfolders:
+            subfolders.clear()  # runs do not hold runs
+            if (file := Path(folder) / "checkpoints" / name).is_file():
+                yield file
+
+
+def _started(checkpoint: Path) -> tuple[float, str]:
+    config = folder_of(checkpoint) / CONFIG
+    return (config if config.is_file() else checkpoint).stat().st_mtime, str(checkpoint)

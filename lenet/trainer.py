@@ -1,0 +1,130 @@
+"""The trainer: its methods are the commands."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+
+__all__ = ["Trainer"]
+
+
+class Trainer(pl.Trainer):
+    """Lightning's trainer, with the command ``run``, run folders and only safe checkpoints.
+
+    Weights are read with ``weights_only=True`` always: a checkpoint runs no code.
+    """
+
+    # Folder that a run's files go to, where the command line knows one.
+    run_dir: str | None = None
+
+    @property
+    def log_dir(self) -> str | None:
+        """The run's folder, the same on all devices. Ask on all of them at once."""
+        return self.strategy.broadcast(self.run_dir) or super().log_dir
+
+    def fit(
+        self,
+        model: pl.LightningModule,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        datamodule: pl.LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Train, and keep the best weights.
+
+        Args:
+            model: Model to train.
+            train_dataloaders: Training data, if not from a data module.
+            val_dataloaders: Validation data, if not from a data module.
+            datamodule: Data module to train on.
+            ckpt_path: Checkpoint to go on from: ``best`` or ``last`` of the newest run, a run's
+                folder (its last), or a file. From a run's last checkpoint, that run goes on;
+                from any other, a new run is started. By default training starts afresh.
+        """
+        super().fit(
+            model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True
+        )
+
+    def validate(
+        self,
+        model: pl.LightningModule | None = None,
+        dataloaders: Any = None,
+        ckpt_path: str | None = None,
+        verbose: bool = True,
+        datamodule: pl.LightningDataModule | None = None,
+    ) -> Any:
+        """Measure loss and accuracy on the validation set.
+
+        Args:
+            model: Model to measure.
+            dataloaders: Data, if not from a data module.
+            ckpt_path: Checkpoint to measure: ``best`` or ``last`` of the newest run, a run's folder
+                (its best), or a file.
+            verbose: Whether to print the figures.
+            datamodule: Data module to measure on.
+        """
+        return super().validate(
+            model, dataloaders, ckpt_path, verbose, datamodule, weights_only=True
+        )
+
+    def test(
+        self,
+        model: pl.LightningModule | None = None,
+        dataloaders: Any = None,
+        ckpt_path: str | None = None,
+        verbose: bool = True,
+        datamodule: pl.LightningDataModule | None = None,
+    ) -> Any:
+        """Measure loss and accuracy on the test set.
+
+        Args:
+            model: Model to measure.
+            dataloaders: Data, if not from a data module.
+            ckpt_path: Checkpoint to measure: ``best`` or ``last`` of the newest run, a run's folder
+                (its best), or a file.
+            verbose: Whether to print the figures.
+            datamodule: Data module to measure on.
+        """
+        return super().test(model, dataloaders, ckpt_path, verbose, datamodule, weights_only=True)
+
+    def predict(
+        self,
+        model: pl.LightningModule | None = None,
+        dataloaders: Any = None,
+        datamodule: pl.LightningDataModule | None = None,
+        return_predictions: bool | None = None,
+        ckpt_path: str | None = None,
+    ) -> Any:
+        """Predict the test images: a table of all, ten of them as pictures, a contact sheet.
+
+        Args:
+            model: Model to predict with.
+            dataloaders: Images, if not from a data module.
+            datamodule: Data module to predict on.
+            return_predictions: Whether to return the probabilities, for Python.
+            ckpt_path: Checkpoint to predict with: ``best`` or ``last`` of the newest run, a run's
+                folder (its best), or a file.
+        """
+        return super().predict(
+            model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only=True
+        )
+
+    def run(
+        self,
+        model: pl.LightningModule,
+        datamodule: pl.LightningDataModule,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Train, then validate, test and predict with the best weights, in one command.
+
+        Args:
+            model: Model to train.
+            datamodule: Data module to train and measure on.
+            ckpt_path: Checkpoint to go on from: ``best`` or ``last`` of the newest run, a run's
+                folder (its last), or a file. By default training starts afresh.
+        """
+        self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path)
+        # Without one, after `fast_dev_run` or where none is kept, the weights are as they are now.
+        best = getattr(self.checkpoint_callback, "best_model_path", None) or None
+        self.validate(model, datamodule=datamodule, ckpt_path=best)
+        self.test(model, datamodule=datamodule, ckpt_path=best)
+        self.predict(model, datamodule=datamodule, ckpt_path=best, return_predictions=False)
