@@ -22,8 +22,9 @@ from torch import nn
 from lenet import runs
 from lenet.errors import UserError
 from lenet.models import ImageClassifier
+from lenet.parser import subclasses
 
-__all__ = ["check_fits", "check_names", "load", "read", "specs"]
+__all__ = ["check_fits", "check_names", "load", "read", "specs", "strings"]
 
 ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -67,7 +68,9 @@ def specs(checkpoint: dict[str, Any]) -> dict[str, dict[str, Any]]:
     for name, key in _KEYS.items():
         saved = checkpoint.get(key)
         if isinstance(saved, dict) and isinstance(saved.get("_class_path"), str):
-            init_args = {k: v for k, v in saved.items() if k not in ("_class_path", "_instantiator")}
+            init_args = {
+                k: v for k, v in saved.items() if k not in ("_class_path", "_instantiator")
+            }
             found[name] = {"class_path": saved["_class_path"], "init_args": init_args}
     return found
 
@@ -83,7 +86,7 @@ def check_names(values: Any, path: Path, named: Collection[str] = ()) -> None:
     Raises:
         UserError: If there is a class path that is neither ours, nor PyTorch's, nor named.
     """
-    for key, value in _strings(values):
+    for key, value in strings(values):
         if value in named:
             continue
         if key != "class_path":
@@ -100,13 +103,14 @@ def check_names(values: Any, path: Path, named: Collection[str] = ()) -> None:
             )
 
 
-def _strings(values: Any, key: str = "") -> Iterator[tuple[str, str]]:
+def strings(values: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Go through the strings in nested values, each with the key that it stands under."""
     if isinstance(values, dict):
         for name, value in values.items():
-            yield from _strings(value, str(name))
+            yield from strings(value, str(name))
     elif isinstance(values, (list, tuple)):
         for value in values:
-            yield from _strings(value, key)
+            yield from strings(value, key)
     elif isinstance(values, str):
         yield key, values
 
@@ -133,7 +137,7 @@ def read_config(path: Path, named: Collection[str] = ()) -> None:
 
 def _lightning_names(values: Any) -> set[str]:
     # Callbacks, loggers and the like of Lightning itself.
-    return {value for _, value in _strings(values) if value.startswith("lightning.pytorch.")}
+    return {value for _, value in strings(values) if value.startswith("lightning.pytorch.")}
 
 
 def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None:
@@ -143,20 +147,16 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
         UserError: With the name and both shapes.
     """
     saved, wanted = checkpoint["state_dict"], model.state_dict()
-    shapes = {
-        name: tuple(getattr(saved.get(name), "shape", ())) if name in saved else "missing"
-        for name in wanted
-    }
-    shapes |= {name: "unknown to the model" for name in saved if name not in wanted}
-    for name, shape in shapes.items():
-        there = tuple(wanted[name].shape) if name in wanted else None
-        if shape != there:
-            what = f"is {shape}" if there is None or isinstance(shape, str) else f"has shape {shape}"
-            but = "" if there is None else f", where the model has {there}"
+    for name in [*wanted, *saved]:
+        there, here = (
+            tuple(weights[name].shape) if name in weights else "missing"
+            for weights in (saved, wanted)
+        )
+        if there != here:
             raise UserError(
-                f"--ckpt_path {path}: does not fit {type(model).__name__} as it is asked for: "
-                f"{name} {what} in the checkpoint{but}. Leave out the --model and --data options "
-                "that differ from the training's."
+                f"--ckpt_path {path}: does not fit {type(model).__name__} as it is asked for. "
+                f"{name} is {there} in the checkpoint and {here} in the model. Leave out the "
+                "--model and --data options that differ from the training's."
             )
 
 
@@ -180,7 +180,7 @@ def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClas
     path = runs.find_checkpoint(str(ckpt_path), root)
     checkpoint = read(path)
     saved = checkpoint[_KEYS["model"]]
-    known = {f"{cls.__module__}.{cls.__name__}" for cls in _subclasses(ImageClassifier)}
+    known = {f"{cls.__module__}.{cls.__name__}" for cls in subclasses(ImageClassifier)}
     check_names(specs(checkpoint)["model"], path, named=known)
     model = instantiate_module(
         ImageClassifier, {key: value for key, value in saved.items() if key != "_instantiator"}
@@ -188,9 +188,3 @@ def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClas
     check_fits(checkpoint, model, path)
     model.load_state_dict(checkpoint["state_dict"])
     return model.eval()
-
-
-def _subclasses(cls: type) -> Iterator[type]:
-    for subclass in cls.__subclasses__():
-        yield subclass
-        yield from _subclasses(subclass)

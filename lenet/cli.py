@@ -1,27 +1,20 @@
 """The command line: every constructor argument is an option, every trainer method a command.
 
 What is added to LightningCLI: which checkpoint is meant, and that it gives the defaults; run
-folders; one line for a mistake.
+folders; and that a mistake is one line.
 """
 
 import argparse
-import logging
 import os
-import re
 import sys
-import warnings
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, cast
 
 import yaml
-from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import RichModelSummary, RichProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, RichModelSummary, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from lenet import __version__, checkpoints, runs
 from lenet.callbacks import (
@@ -34,55 +27,17 @@ from lenet.callbacks import (
     SaveConfig,
 )
 from lenet.data import ImageDataModule
-from lenet.errors import UserError, nearest, one_line
+from lenet.errors import UserError
 from lenet.models import ImageClassifier
+from lenet.parser import Parser
 from lenet.trainer import Trainer
 
-__all__ = ["LeNetCLI", "Parser", "run"]
+__all__ = ["LeNetCLI"]
 
 # What the data module tells the model, so that neither has to be told.
 LINKED = ("in_channels", "num_classes", "image_size")
 ROOT = "runs"
-
-
-class Parser(LightningArgumentParser):
-    """Lightning's parser, which says in one line what is wrong and what would be right."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the mistake and exit with 2."""
-        parser = getattr(ex, "subcommand_parser", None) or self
-        prog = parser.prog.replace(" [options]", "")
-        self.exit(2, f"{prog}: error: {self._explain(parser, message)}\n")
-
-    def _explain(self, parser: ArgumentParser, message: str) -> str:
-        if found := re.match(r"unrecognized arguments: (--?[\w.+-]+)", message):
-            options = [name for action in parser._actions for name in action.option_strings]
-            return f"no option {found[1]}.{nearest(found[1], options)}"
-        key, reasons = one_line(message)
-        text = " ".join(reasons)
-        if found := re.search(r"no option ([\w.]+)\.", text):
-            # Of the class that is nested deepest, or of the command where there is none.
-            paths = re.findall(r"class_path(?:='|=\"| ')([\w.]+)", message)
-            known = [action.dest for action in _class_parser(paths[-1])._actions] if paths else []
-            text += nearest(found[1], known)
-        elif found := re.search(r"does not accept option '([\w.]+)'", text):
-            group = re.match(r"Group '([\w.]+)'", text)
-            name = f"{group[1]}.{found[1]}" if group else found[1]
-            text = f"no option {name}." + nearest(name, [a.dest for a in parser._actions])
-        elif found := re.search(r"no class ([\w.]+)\.", text):
-            bases = {"data": ImageDataModule, "optimizer": Optimizer, "scheduler": LRScheduler}
-            base = bases.get(key.rpartition(".")[2], ImageClassifier)
-            known = {cls.__name__ for cls in checkpoints._subclasses(base)}
-            names = sorted(name for name in known if not name.startswith("_"))
-            text = found[0] + (nearest(found[1], names) or f" There are {', '.join(names)}.")
-        return f"--{key}: {text}" if key else text
-
-
-def _class_parser(class_path: str) -> ArgumentParser:
-    module, _, name = class_path.rpartition(".")
-    parser = ArgumentParser()
-    parser.add_class_arguments(getattr(sys.modules[module], name), fail_untyped=False)
-    return parser
+ABOUT = "Train, evaluate and explain small image classifiers."
 
 
 class LeNetCLI(LightningCLI):
@@ -102,7 +57,7 @@ class LeNetCLI(LightningCLI):
             trainer_class=Trainer,
             trainer_defaults={"max_epochs": 10, "default_root_dir": ROOT},
             seed_everything_default=0,
-            parser_kwargs={"prog": "lenet", "version": __version__},
+            parser_kwargs={"prog": "lenet", "version": __version__, "description": ABOUT},
             parser_class=Parser,
             subclass_mode_model=True,
             subclass_mode_data=True,
@@ -159,7 +114,7 @@ class LeNetCLI(LightningCLI):
         self.config = parser.parse_args(args)
         if missing is not None:
             raise missing
-        if self.checkpoint_path is not None:
+        if verb is not None and self.checkpoint_path is not None:
             self.config[verb]["ckpt_path"] = str(self.checkpoint_path)
             _say(f"Checkpoint: {runs.short(self.checkpoint_path)}", file=sys.stderr)
 
@@ -180,18 +135,25 @@ class LeNetCLI(LightningCLI):
         said: dict[str, Any] = {}
         named = {part for arg in args for part in arg.split("=", 1)}
         for config in known.config:
+            file = Path(config)
             try:
-                text = Path(config).read_text(encoding="utf-8") if os.path.isfile(config) else config
+                text = file.read_text(encoding="utf-8") if file.is_file() else config
                 values = yaml.safe_load(text)
-            except (OSError, UnicodeDecodeError, yaml.YAMLError):
-                continue
+            except UnicodeDecodeError as e:
+                raise UserError(f"--config {config}: not a text file, let alone YAML.") from e
+            except yaml.YAMLError as e:
+                line = f"line {mark.line + 1}" if (mark := getattr(e, "problem_mark", None)) else ""
+                reason = f"{line} {getattr(e, 'problem', None) or e}".split()
+                raise UserError(f"--config {config}: not YAML, {' '.join(reason)}.") from e
+            if file.is_file() and not isinstance(values, dict | None):
+                raise UserError(f"--config {config}: has no options in it.")
             if isinstance(values, dict):
                 said.update(values.get(verb, values) or {})
-                named |= {value for _, value in checkpoints._strings(values)}
+                named |= {value for _, value in checkpoints.strings(values)}
         trainer = said.get("trainer")
-        root = known.root or (trainer.get("default_root_dir") if isinstance(trainer, dict) else None)
+        said_root = trainer.get("default_root_dir") if isinstance(trainer, dict) else None
         ckpt_path = known.ckpt_path or said.get("ckpt_path")
-        return (None if ckpt_path == "null" else ckpt_path), root or ROOT, named
+        return (None if ckpt_path == "null" else ckpt_path), known.root or said_root or ROOT, named
 
     def _take_defaults(
         self, parser: LightningArgumentParser, path: Path, named: set[str], trains: bool
@@ -220,7 +182,8 @@ class LeNetCLI(LightningCLI):
         if self.checkpoint is not None and self.checkpoint_path is not None:
             checkpoints.check_fits(self.checkpoint, self.model, self.checkpoint_path)
             self.checkpoint = None  # not needed any more, and mapped into memory
-        verb, parser = self.subcommand, self._subcommand_parsers[self.subcommand]
+        verb = str(self.subcommand)
+        parser = self._subcommand_parsers[verb]
         options, trains = self.config_init[verb], verb in ("fit", "run")
         given = options["trainer"]
         bare = given["barebones"]
@@ -240,13 +203,13 @@ class LeNetCLI(LightningCLI):
         logs = given["logger"] in (None, True) and not bare
         if logs:
             kwargs["logger"] = False  # until there is a folder
-        trainer = super().instantiate_trainer(**kwargs)
+        trainer = cast(Trainer, super().instantiate_trainer(**kwargs))
         if trainer.fast_dev_run:
             return trainer
         trainer.run_dir = self._run_dir(trainer, trains)
         if keeps:
             trainer.callbacks.append(LastCheckpoint())
-            for callback in trainer.checkpoint_callbacks:
+            for callback in cast(list[ModelCheckpoint], trainer.checkpoint_callbacks):
                 if trainer.run_dir is not None:  # the other processes are told by the first
                     callback.dirpath = os.path.join(trainer.run_dir, "checkpoints")
         if logs:
@@ -259,14 +222,14 @@ class LeNetCLI(LightningCLI):
         path = self.checkpoint_path
         if path is not None and (not trains or runs.is_continued(path)):
             return str(runs.folder_of(path))
-        if rank_zero_only.rank > 0:
+        if getattr(rank_zero_only, "rank", 0) > 0:
             return None  # the first process tells its own
         name = f"{type(self.model).__name__}-{type(self.datamodule).__name__}"
         return str(runs.create(trainer.default_root_dir, name))
 
     def _check_sizes(self) -> None:
         """Refuse sizes given for the model that are not the data's."""
-        asked = self.config[self.subcommand]["model"]["init_args"]
+        asked = self.config[str(self.subcommand)]["model"]["init_args"]
         for name in LINKED:
             value, real = asked.get(name), getattr(self.datamodule, name)
             if value not in (None, real):
@@ -277,14 +240,15 @@ class LeNetCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Say what came of the training, where it is, and what to type next."""
-        best, folder = self.trainer.checkpoint_callback, self.trainer.run_dir
+        best, folder = self.trainer.checkpoint_callback, cast(Trainer, self.trainer).run_dir
         if folder is None:
             return
         if not isinstance(best, BestCheckpoint) or best.best_model_score is None:
             _say(f"No weights were kept. The figures are in {runs.short(folder)}.")
             return
         _say(f"Best {best.monitor}: {float(best.best_model_score):.4f}, with the weights in")
-        _say(f"  {runs.short(best.best_model_path)}\nNext:\n  lenet test --ckpt_path {runs.short(folder)}")
+        _say(f"  {runs.short(best.best_model_path)}")
+        _say(f"Next:\n  lenet test --ckpt_path {runs.short(folder)}")
 
     def after_run(self) -> None:
         """Say what came of the training, and where it is."""
@@ -294,40 +258,3 @@ class LeNetCLI(LightningCLI):
 @rank_zero_only
 def _say(text: str, **kwargs: Any) -> None:
     print(text, flush=True, **kwargs)
-
-
-class _Quiet(logging.Filter):
-    """Drop the advertisements for two packages, and the news that there is no TPU."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
-        return not message.startswith(("💡 Tip: For seamless", "TPU available: False"))
-
-
-# Warnings that are wrong here, each with its reason.
-_WRONG_WARNINGS = (
-    r".*does not have many workers",  # the images are in memory: workers would slow it down
-    r".*is smaller than the logging interval",  # figures are logged once an epoch
-    r".*isinstance\(treespec, LeafSpec\)",  # of Lightning to itself
-)
-
-
-def run(args: list[str]) -> None:
-    """Run a command line. A user's mistake ends it with one line and exit code 2."""
-    sys.path.insert(0, os.getcwd())  # a model of one's own, in a file of one's own
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_Quiet())
-    for message in _WRONG_WARNINGS:
-        warnings.filterwarnings("ignore", message=message)
-    try:
-        LeNetCLI(args)
-    except (UserError, MisconfigurationException) as e:
-        _fail(str(e))
-    except OSError as e:
-        if e.filename is None:
-            raise
-        _fail(f"{e.filename}: {e.strerror}.")
-
-
-def _fail(message: str) -> NoReturn:
-    print(f"lenet: error: {message}", file=sys.stderr)
-    raise SystemExit(2)

@@ -5,13 +5,14 @@ A run is a folder below the root with ``config.yaml``, ``checkpoints/best.ckpt``
 time of its ``config.yaml``, which nothing but ``fit`` writes. Plain paths, no PyTorch.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from lenet.errors import UserError
 
-__all__ = ["CONFIG", "create", "find_checkpoint", "folder_of", "is_continued", "short"]
+__all__ = ["CONFIG", "create", "discard", "find_checkpoint", "folder_of", "is_continued", "short"]
 
 CONFIG = "config.yaml"
 _ALIASES = ("best", "last")
@@ -34,6 +35,13 @@ def create(root: str | Path, name: str) -> Path:
             number += 1
         else:
             return folder
+
+
+def discard(folder: str | Path | None) -> None:
+    """Remove the folder of a run that came to nothing, if nothing is in it."""
+    if folder is not None:
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
 
 
 def folder_of(checkpoint: Path) -> Path:

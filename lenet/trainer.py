@@ -4,6 +4,8 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from lenet import runs
+
 __all__ = ["Trainer"]
 
 
@@ -21,7 +23,7 @@ class Trainer(pl.Trainer):
         """The run's folder, the same on all devices. Ask on all of them at once."""
         return self.strategy.broadcast(self.run_dir) or super().log_dir
 
-    def fit(
+    def fit(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         model: pl.LightningModule,
         train_dataloaders: Any = None,
@@ -40,11 +42,15 @@ class Trainer(pl.Trainer):
                 folder (its last), or a file. From a run's last checkpoint, that run goes on;
                 from any other, a new run is started. By default training starts afresh.
         """
-        super().fit(
-            model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True
-        )
+        try:
+            super().fit(
+                model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True
+            )
+        except BaseException:
+            runs.discard(self.run_dir)
+            raise
 
-    def validate(
+    def validate(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         model: pl.LightningModule | None = None,
         dataloaders: Any = None,
@@ -66,7 +72,7 @@ class Trainer(pl.Trainer):
             model, dataloaders, ckpt_path, verbose, datamodule, weights_only=True
         )
 
-    def test(
+    def test(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         model: pl.LightningModule | None = None,
         dataloaders: Any = None,
@@ -86,7 +92,7 @@ class Trainer(pl.Trainer):
         """
         return super().test(model, dataloaders, ckpt_path, verbose, datamodule, weights_only=True)
 
-    def predict(
+    def predict(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         model: pl.LightningModule | None = None,
         dataloaders: Any = None,

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 __all__ = ["MetricsFile", "ResultFile"]
 

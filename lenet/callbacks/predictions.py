@@ -91,15 +91,13 @@ def write_table(
 ) -> None:
     """Write a row an image, in the order of their indices, and put the file in place when whole."""
     confidence, predicted = (column.tolist() for column in probabilities.max(dim=1))
-    rows = zip(
-        indices.tolist(), labels.tolist(), predicted, confidence, probabilities.tolist(), strict=True
-    )
+    columns = (indices.tolist(), labels.tolist(), predicted, confidence, probabilities.tolist())
     aside = path.with_suffix(".csv.part")
     with aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         header = ["index", "label", "prediction", "confidence"]
         writer.writerow([*header, *(f"probability of {name}" for name in classes)])
-        for index, label, guess, p, every in rows:
+        for index, label, guess, p, every in zip(*columns, strict=True):
             row = [index, classes[label], classes[guess], f"{p:.6f}", *(f"{q:.6f}" for q in every)]
             writer.writerow(row)
     os.replace(aside, path)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from lenet.errors import UserError
 
@@ -32,7 +32,11 @@ class TensorImages(Dataset):
     """
 
     def __init__(
-        self, images: Tensor, labels: Tensor, indices: Tensor | None = None, with_index: bool = False
+        self,
+        images: Tensor,
+        labels: Tensor,
+        indices: Tensor | None = None,
+        with_index: bool = False,
     ):
         self.images, self.labels = images, labels
         self.indices = torch.arange(len(images)) if indices is None else indices
@@ -121,7 +125,7 @@ class ImageDataModule(pl.LightningDataModule):
         return len(self.classes)
 
     def fetch(self) -> None:
-        """Download the data set to the root if it is not there, and check it. By default nothing."""
+        """Download the data set to the root if it is not there. By default there is nothing to."""
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Read images ``(N, C, H, W)`` as ``uint8`` and labels ``(N,)`` from the root.
@@ -173,21 +177,21 @@ class ImageDataModule(pl.LightningDataModule):
 
     def _loader(self, name: str, shuffle: bool = False) -> DataLoader:
         images = self.sets[name]
-        trainer, sampler = self.trainer, None
-        if not shuffle and trainer is not None and trainer.world_size > 1:
-            # Lightning's own repeats some images so that every device has as many, which would
-            # count them twice.
-            sampler = UnrepeatedDistributedSampler(
-                images,
-                num_replicas=trainer.world_size,
-                rank=trainer.global_rank,
-                shuffle=False,
-            )
+        # On one device as on several: the order depends on the seed and the epoch alone, so that a
+        # resumed training goes on as it would have. Evaluation repeats no image to make the
+        # devices' shares equal, which would count it twice.
+        sampler = DistributedSampler if shuffle else UnrepeatedDistributedSampler
         return DataLoader(
             images,
             batch_size=self.batch_size,
-            shuffle=shuffle,
-            sampler=sampler,
+            sampler=sampler(
+                images,
+                num_replicas=self.trainer.world_size if self.trainer else 1,
+                rank=self.trainer.global_rank if self.trainer else 0,
+                shuffle=shuffle,
+                # It adds the epoch: neighbouring seeds must not be neighbouring orders.
+                seed=1_000_003 * torch.initial_seed() % 2**62,
+            ),
             num_workers=self.num_workers,
             collate_fn=as_it_is,
             pin_memory=torch.cuda.is_available(),
@@ -216,7 +220,6 @@ class ImageDataModule(pl.LightningDataModule):
 
     def normalize(self, images: Tensor) -> Tensor:
         """Map images in 0..255 to zero mean and unit deviation over the training set."""
-        mean, std = (
-            torch.tensor(value, device=images.device).view(-1, 1, 1) for value in (self.mean, self.std)
-        )
-        return (images - 255 * mean) / (255 * std)
+        mean = 255 * torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
+        std = 255 * torch.tensor(self.std, device=images.device).view(-1, 1, 1)
+        return (images - mean) / std

@@ -33,14 +33,14 @@ class Digits(ImageDataModule):
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
 
-        digits = load_digits()
-        images = torch.tensor(digits.images * (255 / 16)).round().to(torch.uint8).unsqueeze(1)
-        labels = torch.tensor(digits.target, dtype=torch.int64)
+        pixels, targets = load_digits(return_X_y=True)  # (1797, 64) in 0..16
+        images = torch.tensor(pixels * (255 / 16)).round().to(torch.uint8).view(-1, 1, 8, 8)
+        labels = torch.tensor(targets, dtype=torch.int64)
         parts = train_test_split(
             torch.arange(len(labels)).numpy(),
             test_size=360,
             random_state=0,
-            stratify=digits.target,
+            stratify=targets,
         )
         chosen = torch.as_tensor(sorted(parts[0] if train else parts[1]))
         return images[chosen], labels[chosen]

@@ -77,9 +77,8 @@ class ImageClassifier(pl.LightningModule):
         scheduler: SchedulerFactory | None = None,
     ):
         super().__init__()
-        for name, value in dict(
-            in_channels=in_channels, num_classes=num_classes, image_size=image_size, lr=lr
-        ).items():
+        sizes = {"in_channels": in_channels, "num_classes": num_classes, "image_size": image_size}
+        for name, value in {**sizes, "lr": lr}.items():
             if value is not None and value <= 0:
                 raise UserError(f"--model.{name} {value}: must be greater than 0.")
         self.save_hyperparameters()

@@ -1,0 +1,118 @@
+"""The parser, which says in one line what is wrong: the option, its value and the way out.
+
+jsonargparse describes every alternative of a nested type that it tried, over up to thirty lines.
+The one that matters is in there; this finds it and puts it into the words that were typed.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser
+from lightning.pytorch.cli import LightningArgumentParser
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lenet.data import ImageDataModule
+from lenet.errors import nearest
+from lenet.models import ImageClassifier
+
+__all__ = ["Parser", "subclasses"]
+
+# Lines that tell what was tried, not what is wrong.
+_TRIED = re.compile(
+    r"Does not validate against|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value type:"
+    r"|Problem with given class_path|.*to be a subclass of|$"
+)
+_BASES = {
+    "model": ImageClassifier,
+    "data": ImageDataModule,
+    "optimizer": Optimizer,
+    "scheduler": LRScheduler,
+}
+
+
+class Parser(LightningArgumentParser):
+    """Lightning's parser, with one line for a mistake."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the mistake and exit with 2, once all that could be meant has been tried."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        parser = getattr(ex, "subcommand_parser", None) or self
+        prog = parser.prog.replace(" [options]", "")
+        self.exit(2, f"{prog}: error: {explain(parser, message)}\n")
+
+
+def explain(parser: ArgumentParser, message: str) -> str:
+    """Put a message of jsonargparse or argparse into one line."""
+    if found := re.match(r"unrecognized arguments: (--?[\w.+-]+)", message):
+        options = [name for action in parser._actions for name in action.option_strings]
+        return f"{found[1]}: no such option.{nearest(found[1], options)}"
+    if found := re.search(r"does not accept option '([\w.]+)'", message):
+        names = [action.dest for action in parser._actions]
+        return f"{found[1]}: no such option.{nearest(found[1], names)}"
+    if '"subcommand"' in message or "argument subcommand" in message:
+        given = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        verbs = list(parser._subcommands_action._name_parser_map)  # type: ignore[union-attr]
+        said = f"{given[1]}: no such command.{nearest(given[1], verbs)}" if given else "no command."
+        return f"{said} There are {', '.join(verbs)}: see lenet --help."
+    key, value, reason = _innermost(message)
+    option = f"--{key}" if key else ""
+    # Of the class that is nested deepest.
+    paths = re.findall(r"class_path(?:='|': '| ')([\w.]+)", message.partition("Given value:")[0])
+    if found := re.search(r"Option '([\w.]+)' is not accepted", reason):
+        names = [f"{option}.{name}" for name in _arguments(paths)]
+        name = f"{option}.{found[1]}"
+        return f"{name}: no such option.{nearest(name, names)}"
+    if found := re.match(r"Expected a (?:path but|dot import path string:) (\S+)", reason):
+        base = _BASES.get(key.rpartition(".")[2], object)
+        names = sorted({cls.__name__ for cls in subclasses(base) if cls.__name__[0] != "_"})
+        said = nearest(found[1], names) or f" There are {', '.join(names[:40])}."
+        return f"{option} {found[1]}: no such class.{said}"
+    if found := re.match(r"Expected a (?:<class '(\w+)'>|typing.Literal\[(.*?)\])", reason):
+        value = reason.partition("Got value: ")[2] or value
+        if found[1]:
+            return f"{option} {value}: expected {found[1]}."
+        choices = re.findall(r"'([^']+)'", found[2])
+        return f"{option} {value}: must be one of {', '.join(choices)}.{nearest(value, choices)}"
+    if found := re.search(r"arguments are required: (.*)", reason):
+        names = ", ".join(f"{option or '-'}.{name}" for name in found[1].split(", "))
+        cls = re.search(r"class_path='[\w.]*?(\w+)'", value)
+        return f"{option} {cls[1] if cls else value}: also needs {names}."
+    return f"{option}: {reason}" if option else reason
+
+
+def _innermost(message: str) -> tuple[str, str, str]:
+    """Find the key (dotted), the value and the reason of what is wrong."""
+    keys: list[str] = []
+    value, reason = "", ""
+    for raw in message.splitlines():
+        line = raw.strip().removeprefix("- ")
+        if found := re.match(r"Parser key \"([^\"]+)\":?\s*", line):
+            keys.append(found[1])
+            line = line[found.end() :]
+        if found := re.match(r"Given value: (.*)", line):
+            value = value or found[1]
+            continue
+        line = re.sub(r"Type .*? expects a function or a callable class: ", "", line)
+        if not reason and not _TRIED.match(line):
+            reason = re.sub(r"\.?\.? Got value: (Namespace|NestedArg|\{).*", "", line)
+    return ".".join(keys), value, reason or " ".join(message.split())
+
+
+def _arguments(class_paths: list[str]) -> Iterable[str]:
+    if not class_paths:
+        return []
+    module, _, name = class_paths[-1].rpartition(".")
+    parser = ArgumentParser()
+    parser.add_class_arguments(getattr(sys.modules[module], name), fail_untyped=False)
+    return [action.dest for action in parser._actions]
+
+
+def subclasses(cls: type) -> Iterator[type[Any]]:
+    """Go through all classes that are derived from a class, at any depth."""
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from subclasses(subclass)
