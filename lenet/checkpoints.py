@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
 from lenet import runs
@@ -75,13 +74,16 @@ def specs(checkpoint: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def check_names(values: Any, path: Path, named: Collection[str] = ()) -> None:
+def check_names(
+    values: Any, path: Path, named: Collection[str] = (), allowed: tuple[str, ...] = ALLOWED
+) -> None:
     """Refuse values out of a file that would make the program import a stranger's module.
 
     Args:
         values: What the file says, nested.
         path: The file, for the message.
         named: Class paths that the user named, and so trusts.
+        allowed: Beginnings of class paths that need no naming.
 
     Raises:
         UserError: If there is a class path that is neither ours, nor PyTorch's, nor named.
@@ -95,7 +97,7 @@ def check_names(values: Any, path: Path, named: Collection[str] = ()) -> None:
             suspect = _IMPORT_PATH.fullmatch(value) and _is_module(module)
             if not suspect and not (os.path.isfile(value) and not value.endswith(".ckpt")):
                 continue
-        if not value.startswith(ALLOWED) or not _IMPORT_PATH.fullmatch(value):
+        if not value.startswith(allowed) or not _IMPORT_PATH.fullmatch(value):
             flag = key if key in ("model", "data") else "model or --data"
             raise UserError(
                 f"{path} names {value!r}, which is not part of lenet. To use it is to run it: if "
@@ -120,24 +122,6 @@ def _is_module(name: str) -> bool:
         return name in sys.modules or importlib.util.find_spec(name) is not None
     except ValueError:
         return True
-
-
-def read_config(path: Path, named: Collection[str] = ()) -> None:
-    """Check that a run's config can be used without being named: it may be a stranger's too.
-
-    Raises:
-        UserError: If it is not YAML, or names classes of others.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as e:
-        raise UserError(f"{path}: not YAML. {' '.join(str(e).split())}") from e
-    check_names(values, path, {*named, *_lightning_names(values)})
-
-
-def _lightning_names(values: Any) -> set[str]:
-    # Callbacks, loggers and the like of Lightning itself.
-    return {value for _, value in strings(values) if value.startswith("lightning.pytorch.")}
 
 
 def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None:

@@ -135,18 +135,7 @@ class LeNetCLI(LightningCLI):
         said: dict[str, Any] = {}
         named = {part for arg in args for part in arg.split("=", 1)}
         for config in known.config:
-            file = Path(config)
-            try:
-                text = file.read_text(encoding="utf-8") if file.is_file() else config
-                values = yaml.safe_load(text)
-            except UnicodeDecodeError as e:
-                raise UserError(f"--config {config}: not a text file, let alone YAML.") from e
-            except yaml.YAMLError as e:
-                line = f"line {mark.line + 1}" if (mark := getattr(e, "problem_mark", None)) else ""
-                reason = f"{line} {getattr(e, 'problem', None) or e}".split()
-                raise UserError(f"--config {config}: not YAML, {' '.join(reason)}.") from e
-            if file.is_file() and not isinstance(values, dict | None):
-                raise UserError(f"--config {config}: has no options in it.")
+            values = runs.read_config(config) if os.path.isfile(config) else yaml.safe_load(config)
             if isinstance(values, dict):
                 said.update(values.get(verb, values) or {})
                 named |= {value for _, value in checkpoints.strings(values)}
@@ -168,9 +157,10 @@ class LeNetCLI(LightningCLI):
             for linked in LINKED if name == "model" else ():
                 spec["init_args"].pop(linked, None)
             parser.set_defaults({name: spec})
-        config = runs.folder_of(path) / runs.CONFIG
         if trains and runs.is_continued(path):
-            checkpoints.read_config(config, named)
+            config = runs.folder_of(path) / runs.CONFIG
+            allowed = (*checkpoints.ALLOWED, "lightning.pytorch.")  # callbacks, loggers
+            checkpoints.check_names(runs.read_config(config), config, named, allowed)
             parser.default_config_files = [str(config)]
 
     def _parse_ckpt_path(self) -> None:

@@ -9,10 +9,22 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from lenet.errors import UserError
 
-__all__ = ["CONFIG", "create", "discard", "find_checkpoint", "folder_of", "is_continued", "short"]
+__all__ = [
+    "CONFIG",
+    "create",
+    "discard",
+    "find_checkpoint",
+    "folder_of",
+    "is_continued",
+    "read_config",
+    "short",
+]
 
 CONFIG = "config.yaml"
 _ALIASES = ("best", "last")
@@ -98,6 +110,24 @@ def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -
         f"--ckpt_path {ckpt_path}: no such file or folder. Give best, last, a run's folder or a "
         "checkpoint file."
     )
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """Read a config without looking into what its options mean.
+
+    Raises:
+        UserError: If it is not YAML with options in it.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except UnicodeDecodeError as e:
+        raise UserError(f"--config {path}: not a text file, let alone YAML.") from e
+    except yaml.YAMLError as e:
+        line = f"line {mark.line + 1}: " if (mark := getattr(e, "problem_mark", None)) else ""
+        raise UserError(f"--config {path}: not YAML, {line}{getattr(e, 'problem', e)}.") from e
+    if not isinstance(values, dict | None):
+        raise UserError(f"--config {path}: has no options in it.")
+    return values or {}
 
 
 def _checkpoints_below(root: Path, name: str) -> Iterator[Path]:

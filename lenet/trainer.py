@@ -17,6 +17,8 @@ class Trainer(pl.Trainer):
 
     # Folder that a run's files go to, where the command line knows one.
     run_dir: str | None = None
+    fast_dev_run: int | bool
+    callbacks: list[pl.Callback]
 
     @property
     def log_dir(self) -> str | None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 __all__ = ["MetricsFile", "ResultFile"]
 
