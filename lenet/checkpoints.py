@@ -11,7 +11,7 @@ import os
 import pickle
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from torch import nn
 
 from lenet import runs
 from lenet.errors import UserError
+from lenet.glance import strings
 from lenet.models import ImageClassifier
 from lenet.parser import subclasses
 
-__all__ = ["check_fits", "check_names", "load", "read", "specs", "strings"]
+__all__ = ["ALLOWED", "check_fits", "check_names", "load", "read", "specs"]
 
 ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -61,16 +62,30 @@ def read(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def specs(checkpoint: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Give what a checkpoint says of its model and data: class paths and their arguments."""
+def specs(
+    checkpoint: dict[str, Any], classes: Mapping[str, str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Give what a checkpoint says of its model and data: class paths and their arguments.
+
+    Args:
+        checkpoint: The checkpoint, read.
+        classes: Classes that are chosen instead, such as ``{"model.optimizer": "SGD"}``. What the
+            checkpoint says of another class is left out: jsonargparse would keep the values of
+            arguments that happen to have the same name, AdamW's decay as SGD's.
+    """
     found = {}
     for name, key in _KEYS.items():
         saved = checkpoint.get(key)
         if isinstance(saved, dict) and isinstance(saved.get("_class_path"), str):
-            init_args = {
-                k: v for k, v in saved.items() if k not in ("_class_path", "_instantiator")
-            }
+            own = ("_class_path", "_instantiator")
+            init_args = {key: value for key, value in saved.items() if key not in own}
             found[name] = {"class_path": saved["_class_path"], "init_args": init_args}
+    for option, chosen in (classes or {}).items():
+        outer, _, inner = option.partition(".")
+        place = found.get(outer, {}).get("init_args", {}) if inner else found
+        spec = place.get(inner or outer)
+        if isinstance(spec, dict) and spec["class_path"].split(".")[-1] != chosen.split(".")[-1]:
+            del place[inner or outer]
     return found
 
 
@@ -88,33 +103,17 @@ def check_names(
     Raises:
         UserError: If there is a class path that is neither ours, nor PyTorch's, nor named.
     """
-    for key, value in strings(values):
-        if value in named:
+    for option, value in strings(values):
+        if value in named or (_IMPORT_PATH.fullmatch(value) and value.startswith(allowed)):
             continue
-        if key != "class_path":
-            # A string can stand for a class or for a config that names one.
-            module = value.partition(".")[0]
-            suspect = _IMPORT_PATH.fullmatch(value) and _is_module(module)
-            if not suspect and not (os.path.isfile(value) and not value.endswith(".ckpt")):
-                continue
-        if not value.startswith(allowed) or not _IMPORT_PATH.fullmatch(value):
-            flag = key if key in ("model", "data") else "model or --data"
+        # A string can stand for a class, or for a config file that names one.
+        if (_IMPORT_PATH.fullmatch(value) and _is_module(value.partition(".")[0])) or (
+            os.path.isfile(value) and not value.endswith(".ckpt")
+        ):
             raise UserError(
                 f"{path} names {value!r}, which is not part of lenet. To use it is to run it: if "
-                f"you trust it, say so by naming it yourself, as in --{flag} {value}."
+                f"you trust it, say so by naming it yourself: --{option} {value}."
             )
-
-
-def strings(values: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Go through the strings in nested values, each with the key that it stands under."""
-    if isinstance(values, dict):
-        for name, value in values.items():
-            yield from strings(value, str(name))
-    elif isinstance(values, (list, tuple)):
-        for value in values:
-            yield from strings(value, key)
-    elif isinstance(values, str):
-        yield key, values
 
 
 def _is_module(name: str) -> bool:
@@ -165,7 +164,7 @@ def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClas
     checkpoint = read(path)
     saved = checkpoint[_KEYS["model"]]
     known = {f"{cls.__module__}.{cls.__name__}" for cls in subclasses(ImageClassifier)}
-    check_names(specs(checkpoint)["model"], path, named=known)
+    check_names({"model": specs(checkpoint)["model"]}, path, named=known)
     model = instantiate_module(
         ImageClassifier, {key: value for key, value in saved.items() if key != "_instantiator"}
     )

@@ -4,30 +4,25 @@ What is added to LightningCLI: which checkpoint is meant, and that it gives the 
 folders; and that a mistake is one line.
 """
 
-import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import ModelCheckpoint, RichModelSummary, RichProgressBar
+from lightning.pytorch.callbacks import RichModelSummary, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from lenet import __version__, checkpoints, runs
 from lenet.callbacks import (
     BestCheckpoint,
     EarlyStopping,
-    LastCheckpoint,
-    MetricsFile,
     PredictionWriter,
     ResultFile,
     SaveConfig,
 )
 from lenet.data import ImageDataModule
 from lenet.errors import UserError
+from lenet.glance import Glance
 from lenet.models import ImageClassifier
 from lenet.parser import Parser
 from lenet.trainer import Trainer
@@ -98,17 +93,20 @@ class LeNetCLI(LightningCLI):
         verb = next((arg for arg in args if arg in self.subcommands()), None)
         missing = None
         if verb is not None:
-            ckpt_path, root, named = self._glance(verb, args)
-            evaluates = verb not in ("fit", "run")
+            seen, evaluates = Glance.at(verb, args), verb not in ("fit", "run")
+            subparser = self._subcommand_parsers[verb]
             if evaluates:
-                self._subcommand_parsers[verb].set_defaults({"ckpt_path": "best"})
-            if ckpt_path or evaluates:
+                subparser.set_defaults({"ckpt_path": "best"})
+            if seen.ckpt_path or evaluates:
                 try:
-                    wanted = "best" if evaluates else "last"
-                    path = runs.find_checkpoint(ckpt_path or "best", root, in_folder=wanted)
-                    self._take_defaults(self._subcommand_parsers[verb], path, named, not evaluates)
+                    self.checkpoint_path = runs.find_checkpoint(
+                        seen.ckpt_path or "best",
+                        seen.root or ROOT,
+                        in_folder="best" if evaluates else "last",
+                    )
+                    self._take_defaults(subparser, self.checkpoint_path, seen, not evaluates)
                 except UserError as e:
-                    if ckpt_path:
+                    if seen.ckpt_path:
                         raise
                     missing = e  # --help and --print_config need no checkpoint
         self.config = parser.parse_args(args)
@@ -118,50 +116,30 @@ class LeNetCLI(LightningCLI):
             self.config[verb]["ckpt_path"] = str(self.checkpoint_path)
             _say(f"Checkpoint: {runs.short(self.checkpoint_path)}", file=sys.stderr)
 
-    def _glance(self, verb: str, args: list[str]) -> tuple[str | None, str, set[str]]:
-        """Look which checkpoint is meant, below which root, and what the command names.
-
-        A checkpoint gives the defaults, so it must be known before anything is parsed, and what
-        follows may be options of a model that only it knows. Mistakes are left to the parser.
-        """
-        glance = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-        glance.add_argument("-c", "--config", action="append", default=[])
-        glance.add_argument("--ckpt_path")
-        glance.add_argument("--trainer.default_root_dir", dest="root")
-        try:
-            known, _ = glance.parse_known_args(args)
-        except argparse.ArgumentError:
-            return None, ROOT, set()
-        said: dict[str, Any] = {}
-        named = {part for arg in args for part in arg.split("=", 1)}
-        for config in known.config:
-            values = runs.read_config(config) if os.path.isfile(config) else yaml.safe_load(config)
-            if isinstance(values, dict):
-                said.update(values.get(verb, values) or {})
-                named |= {value for _, value in checkpoints.strings(values)}
-        trainer = said.get("trainer")
-        said_root = trainer.get("default_root_dir") if isinstance(trainer, dict) else None
-        ckpt_path = known.ckpt_path or said.get("ckpt_path")
-        return (None if ckpt_path == "null" else ckpt_path), known.root or said_root or ROOT, named
-
     def _take_defaults(
-        self, parser: LightningArgumentParser, path: Path, named: set[str], trains: bool
+        self, parser: LightningArgumentParser, path: Path, seen: Glance, trains: bool
     ) -> None:
         """Let a checkpoint's model and data be what is meant where nothing else is said.
 
         Where training goes on in its run, so do the run's other options, from its config.
         """
-        self.checkpoint_path, self.checkpoint = path, checkpoints.read(path)
-        for name, spec in checkpoints.specs(self.checkpoint).items():
-            checkpoints.check_names(spec, path, named)
+        self.checkpoint = checkpoints.read(path)
+        specs = checkpoints.specs(self.checkpoint, seen.classes)
+        for name, spec in specs.items():
+            checkpoints.check_names({name: spec}, path, seen.named)
             for linked in LINKED if name == "model" else ():
                 spec["init_args"].pop(linked, None)
             parser.set_defaults({name: spec})
         if trains and runs.is_continued(path):
             config = runs.folder_of(path) / runs.CONFIG
+            said_by_it = ("model", "data", "ckpt_path")
+            options = {k: v for k, v in runs.read_config(config).items() if k not in said_by_it}
             allowed = (*checkpoints.ALLOWED, "lightning.pytorch.")  # callbacks, loggers
-            checkpoints.check_names(runs.read_config(config), config, named, allowed)
-            parser.default_config_files = [str(config)]
+            checkpoints.check_names(options, config, seen.named, allowed)
+            try:
+                parser.set_defaults(_flat(options))
+            except KeyError as e:
+                raise UserError(f"{config}: {e.args[0]}") from e
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: Lightning's own lets a checkpoint silently beat the options."""
@@ -181,7 +159,7 @@ class LeNetCLI(LightningCLI):
         if not keeps:
             parser.callback_keys.remove("checkpoint")
             kwargs["enable_checkpointing"] = None if bare else False
-        if not trains:
+        if not trains or bare:
             parser.callback_keys.remove("early_stopping")
         own = given["callbacks"] or []
         kwargs["callbacks"] = [*(own if isinstance(own, list) else [own]), ResultFile()]
@@ -196,16 +174,7 @@ class LeNetCLI(LightningCLI):
         trainer = cast(Trainer, super().instantiate_trainer(**kwargs))
         if trainer.fast_dev_run:
             return trainer
-        trainer.run_dir = self._run_dir(trainer, trains)
-        if keeps:
-            trainer.callbacks.append(LastCheckpoint())
-            for callback in cast(list[ModelCheckpoint], trainer.checkpoint_callbacks):
-                if trainer.run_dir is not None:  # the other processes are told by the first
-                    callback.dirpath = os.path.join(trainer.run_dir, "checkpoints")
-        if logs:
-            folder = trainer.run_dir or trainer.default_root_dir
-            board = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
-            trainer.loggers = [board, MetricsFile(folder)] if trains else [board]
+        trainer.use_folder(self._run_dir(trainer, trains), trains, keeps, logs)
         return trainer
 
     def _run_dir(self, trainer: Trainer, trains: bool) -> str | None:
@@ -243,6 +212,15 @@ class LeNetCLI(LightningCLI):
     def after_run(self) -> None:
         """Say what came of the training, and where it is."""
         self.after_fit()
+
+
+def _flat(options: dict[str, Any]) -> dict[str, Any]:
+    """Spell groups of options as they are typed: ``{"trainer": {"devices": 1}}``, dotted."""
+    flat: dict[str, Any] = {}
+    for name, value in options.items():
+        group = value if isinstance(value, dict) else None
+        flat |= {name: value} if group is None else {f"{name}.{k}": v for k, v in group.items()}
+    return flat
 
 
 @rank_zero_only

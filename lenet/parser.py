@@ -65,6 +65,8 @@ def explain(parser: ArgumentParser, message: str) -> str:
     if found := re.search(r"Option '([\w.]+)' is not accepted", reason):
         names = [f"{option}.{name}" for name in _arguments(paths)]
         name = f"{option}.{found[1]}"
+        if found[1] in ("lr", "max_lr"):
+            return f"{name}: no such option. The only learning rate is --model.lr."
         return f"{name}: no such option.{nearest(name, names)}"
     if found := re.match(r"Expected a (?:path but|dot import path string:) (\S+)", reason):
         base = _BASES.get(key.rpartition(".")[2], object)
@@ -108,7 +110,9 @@ def _arguments(class_paths: list[str]) -> Iterable[str]:
     module, _, name = class_paths[-1].rpartition(".")
     parser = ArgumentParser()
     parser.add_class_arguments(getattr(sys.modules[module], name), fail_untyped=False)
-    return [action.dest for action in parser._actions]
+    # What the trainer gives is not typed.
+    given = ("params", "lr", "optimizer", "max_lr", "total_steps") if module[:6] == "torch." else ()
+    return [action.dest for action in parser._actions if action.dest not in given]
 
 
 def subclasses(cls: type) -> Iterator[type[Any]]:

@@ -1,10 +1,14 @@
 """The trainer: its methods are the commands."""
 
-from typing import Any
+import os
+from typing import Any, cast
 
 import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from lenet import runs
+from lenet.callbacks import LastCheckpoint, MetricsFile
 
 __all__ = ["Trainer"]
 
@@ -19,6 +23,26 @@ class Trainer(pl.Trainer):
     run_dir: str | None = None
     fast_dev_run: int | bool
     callbacks: list[pl.Callback]
+
+    def use_folder(self, run_dir: str | None, trains: bool, keeps: bool, logs: bool) -> None:
+        """Let a run's files go to its folder.
+
+        Args:
+            run_dir: The folder. Processes other than the first need not know.
+            trains: Whether this is a training.
+            keeps: Whether checkpoints are kept.
+            logs: Whether figures are logged.
+        """
+        self.run_dir = run_dir
+        if keeps:
+            self.callbacks.append(LastCheckpoint())
+            for callback in cast(list[ModelCheckpoint], self.checkpoint_callbacks):
+                if run_dir is not None:
+                    callback.dirpath = os.path.join(run_dir, "checkpoints")
+        if logs:
+            folder = run_dir or self.default_root_dir
+            board = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+            self.loggers = [board, MetricsFile(folder)] if trains else [board]
 
     @property
     def log_dir(self) -> str | None:

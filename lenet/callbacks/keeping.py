@@ -89,6 +89,11 @@ class EarlyStopping(callbacks.EarlyStopping):
             divergence_threshold=divergence_threshold,
         )
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Do without the figure where validation is switched off."""
+        self.strict = trainer.limit_val_batches != 0
+        super().setup(trainer, pl_module, stage)
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check the monitor while nothing is lost yet."""
         _check_monitor("early_stopping", self.monitor, trainer)

@@ -60,12 +60,13 @@ class PredictionWriter(pl.Callback):
             gathered: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, parts)
             parts = [torch.cat(column) for column in zip(*gathered, strict=True)]
-        if not trainer.is_global_zero or folder is None or not isinstance(data, ImageDataModule):
+        writes = trainer.is_global_zero and folder is not None and not trainer.fast_dev_run
+        if not writes or not isinstance(data, ImageDataModule):
             return
         indices, labels, probabilities = parts
         order = indices.argsort()
         indices, labels, probabilities = indices[order], labels[order], probabilities[order]
-        run = Path(folder)
+        run = Path(str(folder))
         write_table(run / "predictions.csv", data.classes, indices, labels, probabilities)
         chosen = torch.randperm(len(indices))[: self.num_images].sort().values
         confidence, predicted = probabilities[chosen].max(dim=1)
@@ -128,7 +129,7 @@ def write_sheet(path: Path, images: Tensor, titles: list[str], wrong: list[bool]
     for axis in axes:
         axis.set_axis_off()
     for axis, image, title, bad in zip(axes, images, titles, wrong, strict=False):
-        axis.imshow(image.permute(1, 2, 0).squeeze(-1), cmap="gray", vmin=0, vmax=255)
+        axis.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=255)
         axis.set_title(title, fontsize=11, color="crimson" if bad else "black")
         if bad:
             axis.set_axis_on()

@@ -34,6 +34,7 @@ class MNIST(ImageDataModule):
     def fetch(self) -> None:
         """Download the four files, each checked by its MD5 sum, unless they are there."""
         name, folder = self.dataset.__name__, self.root / self.dataset.__name__ / "raw"
+        self.check_files(folder)
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # it prints every mirror that fails
                 self.dataset(str(self.root), train=False, download=True)

@@ -134,8 +134,9 @@ class ImageClassifier(pl.LightningModule):
         self.log_dict(values, prog_bar=stage == "val", sync_dist=self.trainer.world_size > 1)
 
     def on_train_epoch_start(self) -> None:
-        """Forget the epoch before."""
+        """Forget the epoch before, and keep the rate of the first step to log it."""
         self._start("train")
+        self._rate = self.trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_validation_epoch_start(self) -> None:
         """Forget the validation before."""
@@ -146,10 +147,10 @@ class ImageClassifier(pl.LightningModule):
         self._start("test")
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's training figures and the rate of its last step."""
+        """Log the epoch's training figures and the rate of its first step."""
         self._log("train")
-        optimizer = self.trainer.optimizers[0]
-        self.log("lr", optimizer.param_groups[0]["lr"], sync_dist=self.trainer.world_size > 1)
+        # By now a schedule that steps once an epoch has gone on to the rate of the next.
+        self.log("lr", self._rate, sync_dist=self.trainer.world_size > 1)
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val/loss`` and ``val/accuracy``."""
@@ -170,14 +171,13 @@ class ImageClassifier(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say which class this is, and keep nothing that a safe load would refuse."""
-        hyperparameters = {
-            name: value
-            for name, value in checkpoint.get("hyper_parameters", {}).items()
-            if not callable(value)  # an optimizer class given from Python
-        }
-        hyperparameters.setdefault("_class_path", f"{type(self).__module__}.{type(self).__name__}")
-        hyperparameters.setdefault("_instantiator", "lightning.pytorch.cli.instantiate_module")
-        checkpoint["hyper_parameters"] = hyperparameters
+        for owner in (self, self.trainer.datamodule):  # type: ignore[attr-defined]
+            if owner is None:
+                continue
+            saved = {name: value for name, value in owner.hparams.items() if _is_plain(value)}
+            saved.setdefault("_class_path", f"{type(owner).__module__}.{type(owner).__name__}")
+            saved.setdefault("_instantiator", "lightning.pytorch.cli.instantiate_module")
+            checkpoint[owner.CHECKPOINT_HYPER_PARAMS_KEY] = saved
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep hold of what is resumed until there is an optimizer to compare it with."""
@@ -206,3 +206,11 @@ class ImageClassifier(pl.LightningModule):
 
 def _class_of(spec: Any) -> Any:
     return spec.get("class_path") if isinstance(spec, dict) else None
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))

@@ -127,11 +127,14 @@ def carry_over(
         states = [scheduler.state_dict()]
     elif scheduler is not None:
         per_step = isinstance(scheduler, (OneCycleLR, CyclicLR))
-        passed = checkpoint["global_step" if per_step else "epoch"]
+        epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+        passed = checkpoint["global_step"] if per_step else epochs
+        if length is not None:
+            passed = min(passed, length - 1)
         with warnings.catch_warnings():
             # It takes a schedule that runs ahead of the optimizer for a mistake.
             warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-            for _ in range(min(past.get("last_epoch", passed), length or passed)):
+            for _ in range(passed):
                 scheduler.step()
         states = [scheduler.state_dict()]
     moments = saved[0]["state"] if same_optimizer else {}

@@ -1,0 +1,101 @@
+"""What must be known of a command line before it is parsed.
+
+A checkpoint gives the defaults of what is parsed, and what is typed may be options of a model that
+only the checkpoint knows. So a first glance finds which checkpoint is meant and which classes the
+command names itself. What is wrong with a command is left to the parser to say.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from lenet import runs
+
+__all__ = ["CLASSES", "Glance", "strings"]
+
+# Options whose value is a class with options of its own.
+CLASSES = ("model", "data", "model.optimizer", "model.scheduler")
+
+
+@dataclass
+class Glance:
+    """What a command says at first glance.
+
+    Args:
+        ckpt_path: Its ``--ckpt_path``.
+        root: Folder of its runs, as far as it says.
+        classes: The class that it chooses, for each of ``CLASSES`` that it does.
+        named: Everything that it says, word by word.
+    """
+
+    ckpt_path: str | None = None
+    root: str | None = None
+    classes: dict[str, str] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
+
+    @classmethod
+    def at(cls, verb: str, args: Sequence[str]) -> "Glance":
+        """Look at a command line and the configs that it names.
+
+        Raises:
+            UserError: If a config cannot be read.
+        """
+        look = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+        look.add_argument("-c", "--config", action="append", default=[])
+        for option in ("ckpt_path", "trainer.default_root_dir", *CLASSES):
+            look.add_argument(f"--{option}")
+        try:
+            typed = vars(look.parse_known_args(args)[0])
+        except argparse.ArgumentError:
+            return cls()
+        seen = cls(named={part for arg in args for part in arg.split("=", 1)})
+        for config in typed["config"]:
+            said = runs.read_config(config) if os.path.isfile(config) else yaml.safe_load(config)
+            if isinstance(said, dict):
+                seen.named |= {value for _, value in strings(said)}
+                seen._take(said.get(verb, said))
+        seen._take({name: value for name, value in typed.items() if name != "config"})
+        return seen
+
+    def _take(self, said: Any) -> None:
+        ckpt_path = _find(said, "ckpt_path")
+        self.ckpt_path = str(ckpt_path) if ckpt_path not in (None, "null") else self.ckpt_path
+        root = _find(said, "trainer.default_root_dir")
+        self.root = str(root) if root is not None else self.root
+        for option in CLASSES:
+            value = _find(said, option)
+            value = value.get("class_path") if isinstance(value, dict) else value
+            if isinstance(value, str):
+                self.classes[option] = value
+
+
+def _find(values: Any, option: str) -> Any:
+    if not isinstance(values, dict):
+        return None
+    if option in values:
+        return values[option]
+    name, _, rest = option.partition(".")
+    inner = values.get(name)
+    inner = inner.get("init_args", inner) if isinstance(inner, dict) else None
+    return _find(inner, rest) if rest else None
+
+
+def strings(values: Any, option: str = "") -> list[tuple[str, str]]:
+    """List the strings in nested values, each with the option that it stands under."""
+    if isinstance(values, dict):
+        inner = [
+            (
+                option if name in ("class_path", "init_args") else f"{option}.{name}".strip("."),
+                value,
+            )
+            for name, value in values.items()
+        ]
+    elif isinstance(values, (list, tuple)):
+        inner = [(option, value) for value in values]
+    else:
+        return [(option, values)] if isinstance(values, str) else []
+    return [found for name, value in inner for found in strings(value, name)]

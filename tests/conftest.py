@@ -1,0 +1,93 @@
+"""Fixtures: the program as its user runs it, and small MNIST files."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lenet.__main__ import main
+
+REPOSITORY = Path(__file__).parent.parent
+QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
+# A training on real digits of about a second.
+TINY = ["--data", "Digits", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", *QUIET]
+
+
+@dataclass
+class Finished:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Finished]
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    """Work in a folder of the test's own, with no data set within reach."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH_DATASETS", str(tmp_path / "no-data"))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@pytest.fixture
+def lenet(capfd) -> Run:
+    """Run ``lenet`` in this process, which saves the import of PyTorch."""
+
+    def run(*args: str) -> Finished:
+        capfd.readouterr()
+        code = 0
+        try:
+            main([str(arg) for arg in args])
+        except SystemExit as e:
+            code = e.code if isinstance(e.code, int) else int(e.code is not None)
+        return Finished(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def lenet_process() -> Run:
+    """Run ``lenet`` as its user does, in a process of its own."""
+
+    def run(*args: str, cwd: Path | None = None) -> Finished:
+        command = [sys.executable, "-m", "lenet", *map(str, args)]
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def mnist_root(tmp_path) -> Path:
+    """Write MNIST's four files with 120 and 30 random images, in torchvision's layout."""
+    raw = tmp_path / "mnist" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for part, count in (("train", 120), ("t10k", 30)):
+        images = random.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        header = b"\x00\x00\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (count, 28, 28))
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        header = b"\x00\x00\x08\x01" + count.to_bytes(4, "big")
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+    return raw.parent.parent
+
+
+# Where the environment says that the real files are, before a test changes it.
+REAL_MNIST = Path(os.environ.get("PATH_DATASETS", "data")).absolute()
+
+
+@pytest.fixture
+def real_mnist(monkeypatch) -> Path:
+    """Give the folder of the real MNIST, or skip and say where it was looked for."""
+    if not (REAL_MNIST / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
+        pytest.skip(f"no MNIST in {REAL_MNIST}: set PATH_DATASETS")
+    monkeypatch.setenv("PATH_DATASETS", str(REAL_MNIST))
+    return REAL_MNIST

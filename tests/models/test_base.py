@@ -1,0 +1,68 @@
+import inspect
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lenet import Digits, LeNet, Trainer
+from lenet.data import ImageDataModule
+from lenet.models import ImageClassifier
+from lenet.models.base import LossAndAccuracy
+from lenet.parser import subclasses
+
+
+def test_figures_are_right_over_an_uneven_last_batch():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(10, 4), torch.randint(4, (10,))
+    figures = LossAndAccuracy()
+    for part in (slice(0, 7), slice(7, 10)):
+        figures.update(F.cross_entropy(logits[part], labels[part]), logits[part], labels[part])
+    found = figures.compute()
+    torch.testing.assert_close(found["loss"], F.cross_entropy(logits, labels))
+    assert found["accuracy"] == (logits.argmax(dim=1) == labels).sum() / 10
+
+
+def test_steps_give_raw_logits_and_only_predict_gives_probabilities():
+    torch.manual_seed(0)
+    model, images = LeNet().eval(), torch.randn(5, 1, 32, 32)
+    logits = model(images)
+    assert (logits < 0).any()
+    probabilities = model.predict_step((images,), 0)
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(5))
+    torch.testing.assert_close(probabilities, logits.softmax(dim=1))
+
+
+def test_test_figures_equal_those_worked_out_by_hand():
+    torch.manual_seed(0)
+    model, data = LeNet(), Digits(batch_size=50)  # 360 = 7 * 50 + 10
+    trainer = Trainer(
+        logger=False,
+        accelerator="cpu",
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    [found] = trainer.test(model, datamodule=data, verbose=False)
+    images, labels = data.read(train=False)
+    with torch.inference_mode():
+        logits = model(data.normalize(data.to_size(images)))
+    assert found["test/loss"] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+    assert found["test/accuracy"] == pytest.approx((logits.argmax(1) == labels).float().mean())
+
+
+@pytest.mark.parametrize("base", [ImageClassifier, ImageDataModule])
+def test_same_named_arguments_of_sibling_classes_share_one_default(base):
+    # jsonargparse keeps the values of same-named arguments when another class is chosen
+    # (its issue 460): a default of one class would silently become another's value.
+    defaults: dict[str, set] = {}
+    for cls in (base, *subclasses(base)):
+        for name, argument in inspect.signature(cls).parameters.items():
+            if argument.kind is not inspect.Parameter.VAR_KEYWORD:
+                defaults.setdefault(name, set()).add(argument.default)
+    assert "lr" in defaults or "batch_size" in defaults
+    assert {name: found for name, found in defaults.items() if len(found) > 1} == {}
+
+
+def test_layers_live_in_the_network_alone():
+    for cls in subclasses(ImageClassifier):
+        assert {name.partition(".")[0] for name in cls().state_dict()} == {"network"}
