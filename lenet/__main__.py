@@ -39,6 +39,10 @@ def main(args: Sequence[str] | None = None) -> None:
         if error is None:
             raise
         _fail(str(error))
+    except ModuleNotFoundError as e:
+        if e.name is not None:
+            raise
+        _fail(" ".join(str(e).split()))  # Lightning misses an optional package, and says which
     except OSError as e:
         if e.filename is None:
             raise

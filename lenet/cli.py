@@ -106,7 +106,7 @@ class LeNetCLI(LightningCLI):
                     )
                     self._take_defaults(subparser, self.checkpoint_path, seen, not evaluates)
                 except UserError as e:
-                    if seen.ckpt_path:
+                    if seen.typed:
                         raise
                     missing = e  # --help and --print_config need no checkpoint
         self.config = parser.parse_args(args)

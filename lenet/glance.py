@@ -6,12 +6,9 @@ command names itself. What is wrong with a command is left to the parser to say.
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import yaml
 
 from lenet import runs
 
@@ -26,13 +23,15 @@ class Glance:
     """What a command says at first glance.
 
     Args:
-        ckpt_path: Its ``--ckpt_path``.
+        ckpt_path: Its ``--ckpt_path``, or that of its config.
+        typed: Whether the checkpoint was typed, and is not one out of a config.
         root: Folder of its runs, as far as it says.
         classes: The class that it chooses, for each of ``CLASSES`` that it does.
         named: Everything that it says, word by word.
     """
 
     ckpt_path: str | None = None
+    typed: bool = False
     root: str | None = None
     classes: dict[str, str] = field(default_factory=dict)
     named: set[str] = field(default_factory=set)
@@ -54,10 +53,10 @@ class Glance:
             return cls()
         seen = cls(named={part for arg in args for part in arg.split("=", 1)})
         for config in typed["config"]:
-            said = runs.read_config(config) if os.path.isfile(config) else yaml.safe_load(config)
-            if isinstance(said, dict):
-                seen.named |= {value for _, value in strings(said)}
-                seen._take(said.get(verb, said))
+            said = runs.read_config(config)
+            seen.named |= {value for _, value in strings(said)}
+            seen._take(said.get(verb, said))
+        seen.typed = typed["ckpt_path"] is not None
         seen._take({name: value for name, value in typed.items() if name != "config"})
         return seen
 

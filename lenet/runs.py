@@ -112,22 +112,23 @@ def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -
     )
 
 
-def read_config(path: str | Path) -> dict[str, Any]:
-    """Read a config without looking into what its options mean.
+def read_config(config: str | Path) -> dict[str, Any]:
+    """Read a config, a file or the YAML itself, without looking into what its options mean.
 
     Raises:
-        UserError: If it is not YAML with options in it.
+        UserError: If there is no such file, or it is not YAML with options in it.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        is_file = os.path.isfile(config)
+        values = yaml.safe_load(Path(config).read_text("utf-8") if is_file else str(config))
     except UnicodeDecodeError as e:
-        raise UserError(f"--config {path}: not a text file, let alone YAML.") from e
+        raise UserError(f"--config {config}: not a text file, let alone YAML.") from e
     except yaml.YAMLError as e:
         line = f"line {mark.line + 1}: " if (mark := getattr(e, "problem_mark", None)) else ""
-        raise UserError(f"--config {path}: not YAML, {line}{getattr(e, 'problem', e)}.") from e
-    if not isinstance(values, dict | None):
-        raise UserError(f"--config {path}: has no options in it.")
-    return values or {}
+        raise UserError(f"--config {config}: not YAML, {line}{getattr(e, 'problem', e)}.") from e
+    if values is None or isinstance(values, dict):
+        return values or {}
+    raise UserError(f"--config {config}: {'has no options in it' if is_file else 'no such file'}.")
 
 
 def _checkpoints_below(root: Path, name: str) -> Iterator[Path]:

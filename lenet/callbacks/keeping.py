@@ -6,6 +6,7 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 from lightning.pytorch import callbacks
 from lightning.pytorch.cli import SaveConfigCallback
+from torch import Tensor
 
 from lenet import runs
 from lenet.errors import UserError, nearest
@@ -27,6 +28,9 @@ def _check_monitor(option: str, monitor: str, trainer: pl.Trainer) -> None:
 class BestCheckpoint(callbacks.ModelCheckpoint):
     """Keep the weights of the best epoch in the run's ``checkpoints/best.ckpt``.
 
+    Of epochs that are equally good, which is common on small validation sets, the latest is kept:
+    it has learned the longest.
+
     Args:
         monitor: Logged figure that decides: ``val/loss``, ``val/accuracy`` or one of your own.
         mode: Whether less or more of it is better. By default more of an accuracy, less of
@@ -39,6 +43,13 @@ class BestCheckpoint(callbacks.ModelCheckpoint):
             monitor=monitor,
             mode=mode or best_mode(monitor),
             enable_version_counter=False,
+        )
+
+    def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
+        """Tell whether an epoch is as good as the best so far."""
+        ties = current is not None and self.best_model_score is not None
+        return super().check_monitor_top_k(trainer, current) or (
+            ties and bool(current == self.best_model_score)
         )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

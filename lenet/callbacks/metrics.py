@@ -103,7 +103,7 @@ class ResultFile(pl.Callback):
 
     def _write(self, trainer: pl.Trainer, name: str) -> None:
         folder = trainer.log_dir
-        if not trainer.is_global_zero or folder is None or trainer.fast_dev_run:
+        if not trainer.is_global_zero or folder is None or getattr(trainer, "fast_dev_run", False):
             return
         figures = {key: float(value) for key, value in trainer.callback_metrics.items()}
         path = Path(folder) / name

@@ -54,19 +54,23 @@ class PredictionWriter(pl.Callback):
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Bring the devices' parts together and write."""
-        folder, data = trainer.log_dir, getattr(trainer, "datamodule", None)
+        folder, data = trainer.log_dir or "", getattr(trainer, "datamodule", None)
         parts = [torch.cat(column).cpu() for column in zip(*self._parts, strict=True)]
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, parts)
             parts = [torch.cat(column) for column in zip(*gathered, strict=True)]
-        writes = trainer.is_global_zero and folder is not None and not trainer.fast_dev_run
+        writes = (
+            trainer.is_global_zero
+            and folder is not None
+            and not getattr(trainer, "fast_dev_run", False)
+        )
         if not writes or not isinstance(data, ImageDataModule):
             return
         indices, labels, probabilities = parts
         order = indices.argsort()
         indices, labels, probabilities = indices[order], labels[order], probabilities[order]
-        run = Path(str(folder))
+        run = Path(folder)
         write_table(run / "predictions.csv", data.classes, indices, labels, probabilities)
         chosen = torch.randperm(len(indices))[: self.num_images].sort().values
         confidence, predicted = probabilities[chosen].max(dim=1)

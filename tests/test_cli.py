@@ -1,0 +1,370 @@
+import csv
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from lightning.pytorch.cli import LightningCLI
+
+from lenet.cli import LeNetCLI
+from tests.conftest import QUIET, REPOSITORY, TINY
+
+CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
+VERBS = ("fit", "validate", "test", "predict", "run")
+RUN = Path("runs/LeNet-Digits-1")
+
+
+def rows(run: Path = RUN) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def result(name: str, run: Path = RUN) -> dict:
+    return json.loads((run / f"{name}.json").read_text())
+
+
+def hyperparameters(run: Path = RUN, name: str = "last") -> dict:
+    return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["hyper_parameters"]
+
+
+# The commands
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_config_runs_through_every_verb(lenet, mnist_root, monkeypatch, config, verb):
+    monkeypatch.setenv("PATH_DATASETS", str(mnist_root))
+    small = ["--data.val_size", "20", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
+    small += ["--trainer.limit_train_batches", "3", *QUIET]
+    if verb not in ("fit", "run"):
+        assert lenet("fit", "--config", config, *small).code == 0
+    done = lenet(verb, "--config", config, *small)
+    assert done.code == 0, done.err
+    assert len(list(Path("runs").iterdir())) == 1
+
+
+@pytest.mark.parametrize("config", [None, *CONFIGS], ids=lambda path: path and path.stem)
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_printed_config_given_back_prints_the_same_bytes(lenet, config, verb):
+    first = lenet(verb, *(["--config", config] if config else []), "--print_config")
+    assert first.code == 0, first.err
+    Path("printed.yaml").write_text(first.out)
+    again = lenet(verb, "--config", "printed.yaml", "--print_config")
+    assert again.out == first.out
+    assert "class_path: lenet.LeNet" in first.out
+    assert not Path("runs").exists()
+
+
+def test_help_lists_the_commands_in_a_line_each(lenet):
+    done = lenet("--help")
+    assert done.code == 0
+    for line in ("Train, and keep the best weights.", "Measure loss and accuracy on the test set."):
+        assert line in done.out
+
+
+def test_every_option_of_ours_is_explained_in_the_help(lenet):
+    for arguments in (("--model.help", "LeNet"), ("--data.help", "MNIST")):
+        done = lenet("fit", *arguments)
+        assert done.code == 0
+        assert "--model.lr LR" in done.out or "--data.root ROOT" in done.out
+        assert "[type" not in done.out
+        lines = " ".join(done.out.split())
+        # Every option is followed by words before its type.
+        assert "  (type" not in lines.replace("]", "  ")
+
+
+def test_version_is_answered_without_pytorch(lenet_process, tmp_path):
+    program = (
+        "import sys; from lenet.__main__ import main; main(['--version']);"
+        "assert not {'torch', 'lightning', 'jsonargparse'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("lenet 0.")
+    assert lenet_process("--version").out == done.stdout
+
+
+def test_run_trains_then_measures_and_predicts_with_the_best_weights(lenet):
+    done = lenet("run", *TINY)
+    assert done.code == 0, done.err
+    best = str((RUN / "checkpoints" / "best.ckpt").absolute())
+    assert result("validate")["checkpoint"] == result("test")["checkpoint"] == best
+    assert result("validate")["val/accuracy"] == pytest.approx(float(rows()[0]["val/accuracy"]))
+    assert (RUN / "predictions.csv").is_file()
+    assert "Next:\n  lenet test --ckpt_path runs/LeNet-Digits-1" in done.out
+
+
+def test_a_run_is_one_folder_with_what_is_documented(lenet):
+    lenet("fit", *TINY)
+    found = {path.relative_to(RUN).as_posix() for path in RUN.rglob("*") if path.is_file()}
+    assert {"config.yaml", "metrics.csv", "checkpoints/best.ckpt", "checkpoints/last.ckpt"} < found
+    assert any("tfevents" in name for name in found)
+    assert set(rows()[0]) == {
+        *("epoch", "step", "lr"),
+        *("train/loss", "train/accuracy", "val/loss", "val/accuracy"),
+    }
+
+
+def test_the_model_summary_prints_every_layers_sizes(lenet):
+    done = lenet("fit", *TINY[:-4], "--trainer.enable_progress_bar", "false")
+    for layer in ("c1", "s2", "c3", "s4", "c5", "f6", "output"):
+        assert f"network.{layer}" in done.out
+    assert "[1, 84]" in done.out
+
+
+# Two processes, one after the other
+
+
+def test_a_fresh_process_measures_what_the_run_measured(lenet_process, tmp_path):
+    assert lenet_process("run", *TINY, "--trainer.max_epochs", "2").code == 0
+    inside = result("test")["test/accuracy"]
+    (tmp_path / "elsewhere").mkdir()
+    root = str(tmp_path / "runs")
+    for asked in ("best", "last", RUN.absolute(), (RUN / "checkpoints" / "last.ckpt").absolute()):
+        (RUN / "test.json").unlink()
+        done = lenet_process(
+            *("test", "--ckpt_path", asked, "--trainer.default_root_dir", root, *TINY[-4:]),
+            cwd=tmp_path / "elsewhere",
+        )
+        assert done.code == 0, done.err
+        assert f"Checkpoint: {tmp_path / 'runs'}" in done.err
+        if asked in ("best", RUN.absolute()):
+            assert result("test")["test/accuracy"] == inside
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("verb", ["validate", "test", "predict", "fit"])
+def test_best_before_any_run_is_an_error_without_a_number(lenet, verb):
+    done = lenet(verb, "--ckpt_path", "best")
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert "lenet: error: --ckpt_path best: no run below" in done.err
+    assert done.out == ""
+    assert not Path("runs").exists()
+
+
+def test_untrained_weights_are_never_measured_by_accident(lenet):
+    done = lenet("test", "--data", "Digits")
+    assert done.code == 2
+    assert "test/accuracy" not in done.out
+
+
+def test_evaluation_adds_to_its_run_and_never_changes_its_config(lenet):
+    lenet("fit", *TINY)
+    config = RUN / "config.yaml"
+    before = hashlib.sha256(config.read_bytes()).hexdigest(), config.stat().st_mtime_ns
+    figures = (RUN / "metrics.csv").read_bytes()
+    for verb in ("validate", "test", "predict"):
+        done = lenet(verb, "--model.lr", "0.5", "--data.batch_size", "7", *TINY[-4:])
+        assert done.code == 0, done.err
+    assert (hashlib.sha256(config.read_bytes()).hexdigest(), config.stat().st_mtime_ns) == before
+    assert (RUN / "metrics.csv").read_bytes() == figures
+    assert [path.name for path in Path("runs").iterdir()] == ["LeNet-Digits-1"]
+    assert {"validate.json", "test.json", "predictions.csv"} < {p.name for p in RUN.iterdir()}
+
+
+def test_a_run_repeated_from_its_config_gives_the_same_figures_to_the_last_bit(lenet):
+    lenet("fit", *TINY, "--model.activation", "gelu", "--seed_everything", "3")
+    lenet("fit", "--config", RUN / "config.yaml")
+    assert rows() == rows(Path("runs/LeNet-Digits-2"))
+    lenet("fit", "--config", RUN / "config.yaml", "--seed_everything", "4")
+    assert rows() != rows(Path("runs/LeNet-Digits-3"))
+
+
+# Who wins
+
+
+def options(lenet, *args) -> dict:
+    done = lenet(*args, "--print_config")
+    assert done.code == 0, done.err
+    return yaml.safe_load(done.out)
+
+
+def test_a_flag_beats_a_config_beats_the_checkpoint_beats_the_default(lenet):
+    trained = ["--model.activation", "tanh", "--model.lr", "0.002", "--data.batch_size", "32"]
+    assert lenet("fit", *TINY, *trained, "--model.pooling", "avg").code == 0
+    Path("c.yaml").write_text("model: {init_args: {lr: 0.003, pooling: max}}")
+
+    def model(*args) -> dict:
+        return options(lenet, "test", *args)["model"]["init_args"]
+
+    default = options(lenet, "fit")["model"]["init_args"]
+    assert (default["activation"], default["lr"], default["pooling"]) == ("relu", 0.001, "max")
+    assert model()["lr"] == 0.002
+    assert model("--config", "c.yaml")["lr"] == 0.003
+    assert model("--config", "c.yaml")["activation"] == "tanh"
+    assert model("--config", "c.yaml")["pooling"] == "max"
+    found = model("--config", "c.yaml", "--model.lr", "0.004")
+    assert (found["lr"], found["activation"], found["pooling"]) == (0.004, "tanh", "max")
+    data = options(lenet, "predict", "--data.batch_size", "8")["data"]
+    assert (data["class_path"], data["init_args"]["batch_size"]) == ("lenet.Digits", 8)
+
+
+def test_a_config_may_say_which_checkpoint_and_which_root(lenet):
+    assert lenet("fit", *TINY, "--trainer.default_root_dir", "elsewhere").code == 0
+    Path("c.yaml").write_text("ckpt_path: last\ntrainer: {default_root_dir: elsewhere}")
+    done = lenet("validate", "--config", "c.yaml", *TINY[-4:])
+    assert done.code == 0, done.err
+    assert "Checkpoint: elsewhere/LeNet-Digits-1/checkpoints/last.ckpt" in done.err
+
+
+def test_another_data_set_leaves_behind_the_options_of_the_checkpoints(lenet, mnist_root):
+    lenet("fit", *TINY, "--data.val_size", "99")
+    found = options(lenet, "test", "--data", "MNIST", "--data.root", str(mnist_root))["data"]
+    assert found["class_path"] == "lenet.MNIST"
+    assert found["init_args"]["val_size"] is None
+
+
+def test_a_resumed_training_trains_at_the_rate_that_it_is_told(lenet):
+    lenet("fit", *TINY)
+    done = lenet("fit", "--ckpt_path", "last", "--model.lr", "1e-4", "--trainer.max_epochs", "2")
+    assert done.code == 0, done.err
+    assert [float(row["lr"]) for row in rows()] == [0.001, 0.0001]
+    [group] = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)["optimizer_states"][
+        0
+    ]["param_groups"]
+    assert group["lr"] == 1e-4
+    assert hyperparameters()["lr"] == 1e-4
+
+
+def test_a_training_that_is_gone_on_with_ends_as_if_it_had_not_stopped(lenet):
+    schedule = ["--model.scheduler", "OneCycleLR", "--trainer.max_epochs", "3"]
+    lenet("fit", *TINY, *schedule, "--trainer.default_root_dir", "whole")
+    stop = ["--early_stopping.stopping_threshold", "100"]
+    lenet("fit", *TINY, *schedule, *stop)
+    assert len(rows()) == 1
+    done = lenet("fit", "--ckpt_path", "last", "--early_stopping.stopping_threshold", "null")
+    assert done.code == 0, done.err
+    whole = Path("whole/LeNet-Digits-1")
+    assert rows() == rows(whole)
+    a, b = (
+        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True) for run in (RUN, whole)
+    )
+    assert all(a["state_dict"][name].equal(value) for name, value in b["state_dict"].items())
+    assert a["lr_schedulers"] == b["lr_schedulers"]
+    assert (RUN / "config-1.yaml").is_file()
+
+
+def test_training_from_the_best_weights_starts_a_new_run(lenet):
+    lenet("fit", *TINY)
+    before = (RUN / "metrics.csv").read_bytes()
+    done = lenet("fit", "--ckpt_path", "best", *TINY, "--trainer.max_epochs", "2")
+    assert done.code == 0, done.err
+    assert [row["epoch"] for row in rows(Path("runs/LeNet-Digits-2"))] == ["1"]
+    assert (RUN / "metrics.csv").read_bytes() == before
+
+
+def test_lightning_still_calls_the_method_that_is_replaced(lenet, monkeypatch):
+    # A checkpoint's hyperparameters would silently beat the options if Lightning renamed it.
+    called = []
+    monkeypatch.setattr(LeNetCLI, "_parse_ckpt_path", lambda _: called.append(1))
+    lenet("fit", *TINY, "--trainer.fast_dev_run", "true")
+    assert len(called) == 1
+    assert "_parse_ckpt_path" in vars(LightningCLI)
+
+
+# Optimizers and schedules by name
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--model.optimizer", "SGD", "--model.optimizer.momentum", "0.9"),
+        ("--model.optimizer", "torch.optim.RMSprop"),
+        ("--model.optimizer", "LBFGS"),
+        ("--model.scheduler", "OneCycleLR", "--model.scheduler.pct_start", "0.2"),
+        ("--model.scheduler", "CosineAnnealingLR", "--model.scheduler.T_max", "3"),
+        (
+            *("--model.scheduler", "CyclicLR", "--model.scheduler.base_lr", "1e-4"),
+            *("--model.scheduler.max_lr", "1e-2", "--model.scheduler.cycle_momentum", "false"),
+        ),
+        ("--model.scheduler", "ReduceLROnPlateau", "--model.scheduler.monitor", "val/accuracy"),
+    ],
+    ids=lambda args: args[1],
+)
+def test_optimizers_and_schedules_are_chosen_by_name_and_reloaded(lenet, args):
+    batches = ["--trainer.limit_train_batches", "2"]
+    assert lenet("fit", *TINY, *args, *batches).code == 0
+    name = args[1].split(".")[-1]
+    assert name in json.dumps(hyperparameters())
+    assert lenet("test", *TINY[-4:]).code == 0
+
+
+def test_one_cycle_needs_no_number_of_steps_and_peaks_at_the_one_rate(lenet):
+    lenet("fit", *TINY, "--model.scheduler", "OneCycleLR", "--trainer.max_epochs", "2")
+    [state] = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)["lr_schedulers"]
+    assert state["total_steps"] == 2 * 20
+    assert "total_steps" not in (RUN / "config.yaml").read_text()
+    [group] = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)["optimizer_states"][
+        0
+    ]["param_groups"]
+    assert group["max_lr"] == hyperparameters()["lr"] == 0.001
+
+
+# Switched off
+
+
+@pytest.mark.parametrize(
+    ("args", "leaves"),
+    [
+        (("--trainer.enable_checkpointing", "false"), {"config.yaml", "metrics.csv"}),
+        (("--trainer.logger", "false"), {"config.yaml", "checkpoints"}),
+        (("--trainer.limit_val_batches", "0"), {"config.yaml", "checkpoints", "metrics.csv"}),
+        (("--trainer.barebones", "true"), {"config.yaml"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_what_is_switched_off_is_left_out(lenet, args, leaves):
+    tiny = TINY[:-4] if "barebones" in args[0] else TINY
+    done = lenet("fit", *tiny, *args)
+    assert done.code == 0, done.err
+    files = {path.name for path in RUN.iterdir() if "events" not in path.name}
+    assert files - {"hparams.yaml"} == leaves
+
+
+def test_fast_dev_run_leaves_nothing(lenet):
+    assert lenet("run", *TINY, "--trainer.fast_dev_run", "true").code == 0
+    assert not list(Path().glob("runs/*"))
+
+
+def test_one_flag_changes_early_stopping_and_checkpointing(lenet):
+    args = ["--early_stopping.patience", "1", "--early_stopping.min_delta", "100"]
+    lenet("fit", *TINY, *args, "--checkpoint.monitor", "val/accuracy", "--trainer.max_epochs", "9")
+    assert len(rows()) == 2
+    state = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
+    assert any("val/accuracy" in key and "'mode': 'max'" in key for key in state)
+
+
+# Several devices
+
+
+def test_two_processes_share_a_run_and_count_every_image_once(lenet_process):
+    # 180, 360 and 7 batches do not divide by two.
+    devices = ["--trainer.strategy", "ddp", "--trainer.devices", "2", "--data.batch_size", "51"]
+    done = lenet_process("run", *TINY, *devices)
+    assert done.code == 0, done.err
+    assert [path.name for path in Path("runs").iterdir()] == ["LeNet-Digits-1"]
+    with (RUN / "predictions.csv").open(newline="") as file:
+        predictions = list(csv.DictReader(file))
+    assert [int(row["index"]) for row in predictions] == list(range(360))
+    right = sum(row["label"] == row["prediction"] for row in predictions)
+    assert result("test")["test/accuracy"] == pytest.approx(right / 360)
+    together = result("test")
+    assert lenet_process("test", *TINY[-4:], "--data.batch_size", "64").code == 0
+    assert result("test")["test/loss"] == pytest.approx(together["test/loss"], rel=1e-5)
+
+
+# The real thing
+
+
+@pytest.mark.mnist
+def test_lenet_learns_real_mnist_in_an_epoch(lenet, real_mnist):
+    done = lenet("run", "--trainer.max_epochs", "1", "--model.lr", "2e-3", *QUIET)
+    assert done.code == 0, done.err
+    assert result("test", Path("runs/LeNet-MNIST-1"))["test/accuracy"] > 0.96
+    assert "Predicted 10,000 images" in done.out
