@@ -60,12 +60,9 @@ class PredictionWriter(pl.Callback):
             gathered: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, parts)
             parts = [torch.cat(column) for column in zip(*gathered, strict=True)]
-        writes = (
-            trainer.is_global_zero
-            and folder is not None
-            and not getattr(trainer, "fast_dev_run", False)
-        )
-        if not writes or not isinstance(data, ImageDataModule):
+        if not (trainer.is_global_zero and folder and isinstance(data, ImageDataModule)):
+            return
+        if getattr(trainer, "fast_dev_run", False):
             return
         indices, labels, probabilities = parts
         order = indices.argsort()
