@@ -16,6 +16,7 @@ from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from lenet.data.augmentation import random_affine
 from lenet.errors import UserError
 
 __all__ = ["ImageDataModule", "TensorImages"]
@@ -78,6 +79,10 @@ class ImageDataModule(pl.LightningDataModule):
         resize: Whether smaller images are resized, or else padded with black. By default what
             suits the data set. Larger ones are always resized.
         num_workers: Processes that load batches. Images in memory need none.
+        rotation: Greatest random rotation of a training image, either way, in degrees.
+        scaling: Greatest random change of its size, as a part of it: 0.1 gives 0.9 to 1.1 times.
+        shear: Greatest random slant, either way, in degrees.
+        translation: Greatest random shift along either axis, in pixels of ``image_size``.
 
     Raises:
         UserError: If a number is out of range, or the data cannot be had.
@@ -99,6 +104,10 @@ class ImageDataModule(pl.LightningDataModule):
         image_size: int = 32,
         resize: bool | None = None,
         num_workers: int = 0,
+        rotation: float = 0.0,
+        scaling: float = 0.0,
+        shear: float = 0.0,
+        translation: float = 0.0,
     ):
         super().__init__()
         for name, value, least in (
@@ -106,6 +115,10 @@ class ImageDataModule(pl.LightningDataModule):
             ("val_size", val_size, 1),
             ("image_size", image_size, 1),
             ("num_workers", num_workers, 0),
+            ("rotation", rotation, 0),
+            ("scaling", scaling, 0),
+            ("shear", shear, 0),
+            ("translation", translation, 0),
         ):
             if value is not None and value < least:
                 raise UserError(f"--data.{name} {value}: must be at least {least}.")
@@ -117,6 +130,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.image_size = image_size
         self.resize = self.usually_resized if resize is None else resize
         self.num_workers = num_workers
+        self.distortions = (rotation, scaling, shear, translation)
         self.sets: dict[str, TensorImages] = {}
 
     @property
@@ -199,11 +213,18 @@ class ImageDataModule(pl.LightningDataModule):
         )
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Bring the images of a batch to size and normalise them, on their device."""
+        """Bring the images of a batch to size, distort and normalise them, on their device."""
         if isinstance(batch, Tensor):
             return batch  # the model summary's example, which is as the network wants it
         images, *rest = batch
-        return self.normalize(self.to_size(images)), *rest
+        images = self.to_size(images)
+        if any(self.distortions) and self.trainer is not None and self.trainer.training:
+            # By seed and step, so that a resumed training sees the images that it would have.
+            step = self.trainer.global_step * self.trainer.world_size + self.trainer.global_rank
+            seed = (1_000_003 * torch.initial_seed() + step) % 2**62
+            generator = torch.Generator().manual_seed(seed)
+            images = random_affine(images, *self.distortions, generator=generator)
+        return self.normalize(images), *rest
 
     def to_size(self, images: Tensor) -> Tensor:
         """Bring images ``(N, C, H, W)`` in 0..255 to ``image_size``, as floating point."""
