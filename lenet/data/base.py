@@ -122,7 +122,7 @@ class ImageDataModule(pl.LightningDataModule):
         ):
             if value is not None and value < least:
                 raise UserError(f"--data.{name} {value}: must be at least {least}.")
-        self.save_hyperparameters()
+        self.save_hyperparameters(logger=False)  # `image_size` is the model's as well
         self.root = Path(root or os.environ.get("PATH_DATASETS") or "data").expanduser().absolute()
         self.batch_size = batch_size
         self.val_size = self.usual_val_size if val_size is None else val_size
