@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -20,7 +21,7 @@ def main(args: Sequence[str] | None = None) -> None:
     if args == ["--version"]:
         print(f"lenet {__version__}")
         return
-    sys.path.insert(0, os.getcwd())  # a model of one's own, in a file of one's own
+    sys.path.append(os.getcwd())  # a model of one's own, in a file of one's own
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from lenet.cli import LeNetCLI
@@ -30,26 +31,34 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         LeNetCLI(args)
     except MisconfigurationException as e:
-        _fail(" ".join(str(e).split()))
-    except ValueError as e:
+        _fail(str(e))
+    except OSError as e:
+        if e.errno is None:
+            raise
+        name = os.fsdecode(e.filename) if e.filename is not None else "the system says"
+        _fail(f"{name}: {e.strerror}.")
+    except Exception as e:
         # What a constructor refuses comes wrapped in what jsonargparse says of it.
         error: BaseException | None = e
         while error is not None and not isinstance(error, UserError):
             error = error.__cause__ or error.__context__
-        if error is None:
+        if error is not None:
+            _fail(str(error), keep_lines=True)
+        if _is_ours(e):
             raise
-        _fail(str(error))
-    except ModuleNotFoundError as e:
-        if e.name is not None:
-            raise
-        _fail(" ".join(str(e).split()))  # Lightning misses an optional package, and says which
-    except OSError as e:
-        if e.filename is None:
-            raise
-        _fail(f"{e.filename}: {e.strerror}.")
+        _fail(str(e) or type(e).__name__)
 
 
-def _fail(message: str) -> NoReturn:
+def _is_ours(e: Exception) -> bool:
+    """Tell a bug of ours from options that PyTorch or Lightning refuses before the first batch."""
+    frames = traceback.extract_tb(e.__traceback__)
+    here = os.path.dirname(__file__)
+    under_way = any(frame.name == "advance" for frame in frames)  # of Lightning's loops
+    return under_way or frames[-1].filename.startswith(here)
+
+
+def _fail(message: str, keep_lines: bool = False) -> NoReturn:
+    message = message if keep_lines else " ".join(message.split())
     print(f"lenet: error: {message}", file=sys.stderr)
     raise SystemExit(2)
 

@@ -10,7 +10,8 @@ import importlib.util
 import os
 import pickle
 import re
-import sys
+import zipfile
+import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ __all__ = ["ALLOWED", "check_fits", "check_names", "load", "read", "specs"]
 
 ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_CLASS_OPTIONS = {"model", "data", "optimizer", "scheduler", "callbacks", "logger", "plugins"}
 _KEYS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
 
 
@@ -38,20 +40,25 @@ def read(path: Path) -> dict[str, Any]:
         UserError: If it is not whole, not a checkpoint of ours, or has more than plain values.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:  # by the sums of its parts
+                raise zipfile.BadZipFile
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as e:
         raise UserError(
             f"--ckpt_path {path}: refused, because it has more in it than tensors and plain "
             "values, which could run code when it is loaded."
         ) from e
-    except (RuntimeError, EOFError, ValueError, KeyError) as e:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, LookupError) as e:
         raise UserError(
             f"--ckpt_path {path}: not a whole checkpoint. It may be cut off, or something else. "
             "Take another: best, last, a run's folder or a file."
         ) from e
     if (
         not isinstance(checkpoint, dict)
-        or not isinstance(checkpoint.get("state_dict"), dict)
+        or not isinstance(checkpoint.get("pytorch-lightning_version"), str)
+        or not isinstance(weights := checkpoint.get("state_dict"), dict)
+        or not all(isinstance(value, torch.Tensor) for value in weights.values())
         or not isinstance(model := checkpoint.get(_KEYS["model"]), dict)
         or not isinstance(model.get("_class_path"), str)
     ):
@@ -106,9 +113,10 @@ def check_names(
     for option, value in strings(values):
         if value in named or (_IMPORT_PATH.fullmatch(value) and value.startswith(allowed)):
             continue
-        # A string can stand for a class, or for a config file that names one.
-        if (_IMPORT_PATH.fullmatch(value) and _is_module(value.partition(".")[0])) or (
-            os.path.isfile(value) and not value.endswith(".ckpt")
+        # A string can stand for a class, or for a config file that names one, where one is wanted.
+        wanted = option.rpartition(".")[2] in _CLASS_OPTIONS
+        if (_IMPORT_PATH.fullmatch(value) and (wanted or _is_module(value.partition(".")[0]))) or (
+            wanted and os.path.isfile(value)
         ):
             raise UserError(
                 f"{path} names {value!r}, which is not part of lenet. To use it is to run it: if "
@@ -118,7 +126,8 @@ def check_names(
 
 def _is_module(name: str) -> bool:
     try:
-        return name in sys.modules or importlib.util.find_spec(name) is not None
+        spec = importlib.util.find_spec(name)
+        return spec is not None and spec.origin is not None
     except ValueError:
         return True
 
@@ -165,9 +174,14 @@ def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClas
     saved = checkpoint[_KEYS["model"]]
     known = {f"{cls.__module__}.{cls.__name__}" for cls in subclasses(ImageClassifier)}
     check_names({"model": specs(checkpoint)["model"]}, path, named=known)
-    model = instantiate_module(
-        ImageClassifier, {key: value for key, value in saved.items() if key != "_instantiator"}
-    )
+    options = {key: value for key, value in saved.items() if key != "_instantiator"}
+    try:
+        model = instantiate_module(ImageClassifier, options)
+    except Exception as e:
+        reason = str(e).strip().splitlines()
+        raise UserError(
+            f"{path}: its model cannot be made, {reason[-1] if reason else type(e).__name__}."
+        ) from e
     check_fits(checkpoint, model, path)
     model.load_state_dict(checkpoint["state_dict"])
     return model.eval()

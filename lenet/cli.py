@@ -4,12 +4,13 @@ What is added to LightningCLI: which checkpoint is meant, and that it gives the 
 folders; and that a mistake is one line.
 """
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, cast
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import RichModelSummary, RichProgressBar
+from lightning.pytorch.callbacks import ModelSummary, ProgressBar, RichModelSummary, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lenet import __version__, checkpoints, runs
@@ -21,10 +22,10 @@ from lenet.callbacks import (
     SaveConfig,
 )
 from lenet.data import ImageDataModule
-from lenet.errors import UserError
-from lenet.glance import Glance
+from lenet.errors import UserError, nearest
+from lenet.glance import Glance, configs_first
 from lenet.models import ImageClassifier
-from lenet.parser import Parser
+from lenet.parser import Parser, check_nulls
 from lenet.trainer import Trainer
 
 __all__ = ["LeNetCLI"]
@@ -32,6 +33,14 @@ __all__ = ["LeNetCLI"]
 # What the data module tells the model, so that neither has to be told.
 LINKED = ("in_channels", "num_classes", "image_size")
 ROOT = "runs"
+GROUPS = {
+    "model": ImageClassifier,
+    "data": ImageDataModule,
+    "checkpoint": BestCheckpoint,
+    "early_stopping": EarlyStopping,
+    "predictions": PredictionWriter,
+    "trainer": Trainer,
+}
 ABOUT = "Train, evaluate and explain small image classifiers."
 
 
@@ -93,6 +102,7 @@ class LeNetCLI(LightningCLI):
         verb = next((arg for arg in args if arg in self.subcommands()), None)
         missing = None
         if verb is not None:
+            args = configs_first(args, verb)
             seen, evaluates = Glance.at(verb, args), verb not in ("fit", "run")
             subparser = self._subcommand_parsers[verb]
             if evaluates:
@@ -109,12 +119,20 @@ class LeNetCLI(LightningCLI):
                     if seen.typed:
                         raise
                     missing = e  # --help and --print_config need no checkpoint
-        self.config = parser.parse_args(args)
+        try:
+            self.config = parser.parse_args(args)
+        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as e:
+            # What jsonargparse stumbles over instead of refusing it.
+            raise UserError(f"the options cannot be read: {' '.join(str(e).split())}.") from e
+        if verb is None:
+            raise UserError(f"no command typed. There are {', '.join(self.subcommands())}.")
         if missing is not None:
             raise missing
-        if verb is not None and self.checkpoint_path is not None:
+        if self.checkpoint_path is not None:
             self.config[verb]["ckpt_path"] = str(self.checkpoint_path)
             _say(f"Checkpoint: {runs.short(self.checkpoint_path)}", file=sys.stderr)
+        for group, cls in GROUPS.items():
+            check_nulls(group, self.config[verb][group], cls)
 
     def _take_defaults(
         self, parser: LightningArgumentParser, path: Path, seen: Glance, trains: bool
@@ -133,13 +151,16 @@ class LeNetCLI(LightningCLI):
         if trains and runs.is_continued(path):
             config = runs.folder_of(path) / runs.CONFIG
             said_by_it = ("model", "data", "ckpt_path")
-            options = {k: v for k, v in runs.read_config(config).items() if k not in said_by_it}
+            said = runs.read_config(config, str(config))
+            options = {name: value for name, value in said.items() if name not in said_by_it}
             allowed = (*checkpoints.ALLOWED, "lightning.pytorch.")  # callbacks, loggers
             checkpoints.check_names(options, config, seen.named, allowed)
-            try:
-                parser.set_defaults(_flat(options))
-            except KeyError as e:
-                raise UserError(f"{config}: {e.args[0]}") from e
+            for name, value in _flat(options).items():
+                try:
+                    parser.set_defaults({name: value})
+                except KeyError as e:
+                    known = nearest(name, [action.dest for action in parser._actions])
+                    raise UserError(f"{config}: {name}: no such option.{known}") from e
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: Lightning's own lets a checkpoint silently beat the options."""
@@ -162,19 +183,22 @@ class LeNetCLI(LightningCLI):
         if not trains or bare:
             parser.callback_keys.remove("early_stopping")
         own = given["callbacks"] or []
-        kwargs["callbacks"] = [*(own if isinstance(own, list) else [own]), ResultFile()]
-        if given["enable_model_summary"] is not False and not bare:
+        own = own if isinstance(own, list) else [own]
+        kwargs["callbacks"] = [*own, ResultFile()]
+        has_summary = any(isinstance(callback, ModelSummary) for callback in own)
+        if given["enable_model_summary"] is not False and not bare and not has_summary:
             kwargs["enable_model_summary"] = False  # Lightning's own, which is one level deep
             kwargs["callbacks"].append(RichModelSummary(max_depth=-1))
-        if given["enable_progress_bar"] is not False and not bare:
+        has_bar = any(isinstance(callback, ProgressBar) for callback in own)
+        if given["enable_progress_bar"] is not False and not bare and not has_bar:
             kwargs["callbacks"].append(RichProgressBar(leave=True))
-        logs = given["logger"] in (None, True) and not bare
-        if logs:
-            kwargs["logger"] = False  # until there is a folder
+        logs = trains and given["logger"] in (None, True) and not bare
+        if given["logger"] in (None, True) and not bare:
+            kwargs["logger"] = False  # until there is a folder, and an evaluation needs none
         trainer = cast(Trainer, super().instantiate_trainer(**kwargs))
         if trainer.fast_dev_run:
             return trainer
-        trainer.use_folder(self._run_dir(trainer, trains), trains, keeps, logs)
+        trainer.use_folder(self._run_dir(trainer, trains), keeps, logs)
         return trainer
 
     def _run_dir(self, trainer: Trainer, trains: bool) -> str | None:
@@ -199,15 +223,16 @@ class LeNetCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Say what came of the training, where it is, and what to type next."""
-        best, folder = self.trainer.checkpoint_callback, cast(Trainer, self.trainer).run_dir
+        trainer = cast(Trainer, self.trainer)
+        best, folder = trainer.best, trainer.run_dir
         if folder is None:
             return
-        if not isinstance(best, BestCheckpoint) or best.best_model_score is None:
-            _say(f"No weights were kept. The figures are in {runs.short(folder)}.")
+        if best is None or best.best_model_score is None:
+            _say(f"No best weights were kept. What there is is in {runs.short(folder)}.")
             return
         _say(f"Best {best.monitor}: {float(best.best_model_score):.4f}, with the weights in")
         _say(f"  {runs.short(best.best_model_path)}")
-        _say(f"Next:\n  lenet test --ckpt_path {runs.short(folder)}")
+        _say(f"Next:\n  lenet test --ckpt_path {shlex.quote(runs.short(folder))}")
 
     def after_run(self) -> None:
         """Say what came of the training, and where it is."""

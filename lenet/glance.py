@@ -6,13 +6,16 @@ command names itself. What is wrong with a command is left to the parser to say.
 """
 
 import argparse
+import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lenet import runs
+from lenet.errors import UserError
 
-__all__ = ["CLASSES", "Glance", "strings"]
+__all__ = ["CLASSES", "Glance", "configs_first", "strings"]
 
 # Options whose value is a class with options of its own.
 CLASSES = ("model", "data", "model.optimizer", "model.scheduler")
@@ -57,7 +60,8 @@ class Glance:
             seen.named |= {value for _, value in strings(said)}
             seen._take(said.get(verb, said))
         seen.typed = typed["ckpt_path"] is not None
-        seen._take({name: value for name, value in typed.items() if name != "config"})
+        del typed["config"]
+        seen._take({name: _loaded(v) if name in CLASSES else v for name, v in typed.items()})
         return seen
 
     def _take(self, said: Any) -> None:
@@ -67,15 +71,36 @@ class Glance:
         self.root = str(root) if root is not None else self.root
         for option in CLASSES:
             value = _find(said, option)
+            value = _loaded(value)
             value = value.get("class_path") if isinstance(value, dict) else value
             if isinstance(value, str):
                 self.classes[option] = value
 
 
+def configs_first(args: Sequence[str], verb: str) -> list[str]:
+    """Put the configs before the options, which then beat them wherever they stand."""
+    look = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    look.add_argument("-c", "--config", action="append", default=[])
+    before, after = list(args[: args.index(verb) + 1]), list(args[args.index(verb) + 1 :])
+    try:
+        typed, rest = look.parse_known_args(after)
+    except argparse.ArgumentError:
+        return list(args)
+    return [*before, *(f"--config={config}" for config in typed.config), *rest]
+
+
+def _loaded(value: Any) -> Any:
+    """Read what a class is given as: its name, or a spec of it as YAML or in a file."""
+    if isinstance(value, str) and (value.lstrip()[:1] == "{" or os.path.isfile(value)):
+        with contextlib.suppress(UserError):
+            return runs.read_config(value)
+    return value
+
+
 def _find(values: Any, option: str) -> Any:
     if not isinstance(values, dict):
         return None
-    if option in values:
+    if option in values and values[option] is not None:
         return values[option]
     name, _, rest = option.partition(".")
     inner = values.get(name)

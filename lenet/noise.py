@@ -9,17 +9,27 @@ __all__ = ["hush"]
 _WRONG = (
     r".*does not have many workers",  # the images are in memory: workers would slow it down
     r".*is smaller than the logging interval",  # figures are logged once an epoch
+    r".*Checkpoint directory .* exists and is not empty",  # it is the run that goes on
+    r".*could not find the monitored key",  # validation is switched off
     r"Be aware that when using `ckpt_path`, callbacks",  # an evaluation has none that keep
     r".*isinstance\(treespec, LeafSpec\)",  # of Lightning to itself
 )
 
 
+# Advertisements for two packages, and news of no use.
+_UNASKED = (
+    "💡 Tip: For seamless",
+    "TPU available: False",
+    "Loading `train_dataloader` to estimate",
+)
+
+
 class _NoAdvertisements(logging.Filter):
-    """Drop the advertisements for two packages, and the news that there is no TPU."""
+    """Drop what nobody asked for."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        return not message.startswith(("💡 Tip: For seamless", "TPU available: False"))
+        return not message.startswith(_UNASKED)
 
 
 def hush() -> None:

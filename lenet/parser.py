@@ -4,18 +4,21 @@ jsonargparse describes every alternative of a nested type that it tried, over up
 The one that matters is in there; this finds it and puts it into the words that were typed.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
+from lightning.pytorch import Callback
 from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.loggers import Logger
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lenet.data import ImageDataModule
-from lenet.errors import nearest
+from lenet.errors import UserError, nearest
 from lenet.models import ImageClassifier
 
 __all__ = ["Parser", "subclasses"]
@@ -30,6 +33,8 @@ _BASES = {
     "data": ImageDataModule,
     "optimizer": Optimizer,
     "scheduler": LRScheduler,
+    "callbacks": Callback,
+    "logger": Logger,
 }
 
 
@@ -47,6 +52,8 @@ class Parser(LightningArgumentParser):
 
 def explain(parser: ArgumentParser, message: str) -> str:
     """Put a message of jsonargparse or argparse into one line."""
+    if (found := re.match(r"unrecognized arguments: (\S+)", message)) and os.path.exists(found[1]):
+        return f"{found[1]}: give it as --ckpt_path {found[1]} or --config {found[1]}."
     if found := re.match(r"unrecognized arguments: (--?[\w.+-]+)", message):
         options = [name for action in parser._actions for name in action.option_strings]
         return f"{found[1]}: no such option.{nearest(found[1], options)}"
@@ -60,6 +67,7 @@ def explain(parser: ArgumentParser, message: str) -> str:
         return f"{said} There are {', '.join(verbs)}: see lenet --help."
     key, value, reason = _innermost(message)
     option = f"--{key}" if key else ""
+    verb = getattr(parser, "subcommand", "") or (getattr(parser, "args", None) or [""])[0]
     # Of the class that is nested deepest.
     paths = re.findall(r"class_path(?:='|': '| ')([\w.]+)", message.partition("Given value:")[0])
     if found := re.search(r"Option '([\w.]+)' is not accepted", reason):
@@ -69,18 +77,26 @@ def explain(parser: ArgumentParser, message: str) -> str:
             return f"{name}: no such option. The only learning rate is --model.lr."
         return f"{name}: no such option.{nearest(name, names)}"
     if found := re.match(r"Expected a (?:path but|dot import path string:) (\S+)", reason):
-        base = _BASES.get(key.rpartition(".")[2], object)
-        names = sorted({cls.__name__ for cls in subclasses(base) if cls.__name__[0] != "_"})
-        said = nearest(found[1], names) or f" There are {', '.join(names[:40])}."
+        base = _BASES.get(key.rpartition(".")[2])
+        known = {cls.__name__ for cls in subclasses(base)} if base else set()
+        names = sorted(name for name in known if name[0] != "_")
+        said = nearest(found[1], names) or (f" There are {', '.join(names[:40])}." if names else "")
         return f"{option} {found[1]}: no such class.{said}"
     if found := re.match(r"Expected a (?:<class '(\w+)'>|typing.Literal\[(.*?)\])", reason):
         value = reason.partition("Got value: ")[2] or value
         if found[1]:
-            return f"{option} {value}: expected {found[1]}."
-        choices = re.findall(r"'([^']+)'", found[2])
+            types = dict.fromkeys(re.findall(r"Expected a <class '(\w+)'>", message))
+            types.pop("NoneType", None)
+            return f"{option} {value}: expected {' or '.join(types)}."
+        choices = [choice.strip("'") for choice in found[2].split(", ")]
         return f"{option} {value}: must be one of {', '.join(choices)}.{nearest(value, choices)}"
     if found := re.search(r"arguments are required: (.*)", reason):
-        names = ", ".join(f"{option or '-'}.{name}" for name in found[1].split(", "))
+        names = ", ".join(
+            f"{option}.{name}" if option else f"--{name.removeprefix(f'{verb}.')}"
+            for name in found[1].split(", ")
+        )
+        if not option:
+            return f"{names} must be given."
         cls = re.search(r"class_path='[\w.]*?(\w+)'", value)
         return f"{option} {cls[1] if cls else value}: also needs {names}."
     return f"{option}: {reason}" if option else reason
@@ -93,12 +109,16 @@ def _innermost(message: str) -> tuple[str, str, str]:
     for raw in message.splitlines():
         line = raw.strip().removeprefix("- ")
         if found := re.match(r"Parser key \"([^\"]+)\":?\s*", line):
-            keys.append(found[1])
+            if found[1] not in keys[-1:]:
+                keys.append(found[1])
             line = line[found.end() :]
         if found := re.match(r"Given value: (.*)", line):
             value = value or found[1]
             continue
         line = re.sub(r"Type .*? expects a function or a callable class: ", "", line)
+        if found := re.match(r"Parser key \"([^\"]+)\":?\s*$", line):
+            keys.append(found[1])
+            continue
         if not reason and not _TRIED.match(line):
             reason = re.sub(r"\.?\.? Got value: (Namespace|NestedArg|\{).*", "", line)
     return ".".join(keys), value, reason or " ".join(message.split())
@@ -112,7 +132,25 @@ def _arguments(class_paths: list[str]) -> Iterable[str]:
     parser.add_class_arguments(getattr(sys.modules[module], name), fail_untyped=False)
     # What the trainer gives is not typed.
     given = ("params", "lr", "optimizer", "max_lr", "total_steps") if module[:6] == "torch." else ()
-    return [action.dest for action in parser._actions if action.dest not in given]
+    return [name for name in parser.get_defaults().as_dict() if name.split(".")[0] not in given]
+
+
+def check_nulls(group: str, values: Any, cls: type) -> None:
+    """Refuse a null where an option needs a value, which jsonargparse lets pass.
+
+    Raises:
+        UserError: With the option.
+    """
+    if values is None:
+        raise UserError(f"--{group} null: needs a value. Leave it out for the default.")
+    if "class_path" in values:
+        module, _, name = values["class_path"].rpartition(".")
+        cls, values = getattr(sys.modules[module], name), values.get("init_args") or {}
+    parser = ArgumentParser()
+    parser.add_class_arguments(cls, fail_untyped=False)
+    for name, default in parser.get_defaults().items():
+        if default is not None and "." not in name and values.get(name, default) is None:
+            raise UserError(f"--{group}.{name} null: needs a value. Leave it out for the default.")
 
 
 def subclasses(cls: type) -> Iterator[type[Any]]:

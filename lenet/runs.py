@@ -112,27 +112,38 @@ def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -
     )
 
 
-def read_config(config: str | Path) -> dict[str, Any]:
+def read_config(config: str | Path, name: str = "") -> dict[str, Any]:
     """Read a config, a file or the YAML itself, without looking into what its options mean.
+
+    Args:
+        config: The file, or the YAML.
+        name: What a mistake in it is reported under. By default the option that it is given by.
 
     Raises:
         UserError: If there is no such file, or it is not YAML with options in it.
     """
+    name = name or f"--config {config}"
     try:
         is_file = os.path.isfile(config)
         values = yaml.safe_load(Path(config).read_text("utf-8") if is_file else str(config))
     except UnicodeDecodeError as e:
-        raise UserError(f"--config {config}: not a text file, let alone YAML.") from e
+        raise UserError(f"{name}: not a text file, let alone YAML.") from e
     except yaml.YAMLError as e:
         line = f"line {mark.line + 1}: " if (mark := getattr(e, "problem_mark", None)) else ""
-        raise UserError(f"--config {config}: not YAML, {line}{getattr(e, 'problem', e)}.") from e
+        raise UserError(f"{name}: not YAML, {line}{getattr(e, 'problem', e)}.") from e
     if values is None or isinstance(values, dict):
         return values or {}
-    raise UserError(f"--config {config}: {'has no options in it' if is_file else 'no such file'}.")
+    what = "a folder, not a file" if os.path.isdir(config) else "no such file"
+    raise UserError(f"{name}: {'has no options in it' if is_file else what}.")
 
 
 def _checkpoints_below(root: Path, name: str) -> Iterator[Path]:
-    for folder, subfolders, _ in os.walk(root):
+    seen = set()
+    for folder, subfolders, _ in os.walk(root, followlinks=True):
+        if (real := os.path.realpath(folder)) in seen:
+            subfolders.clear()  # a link that leads back
+            continue
+        seen.add(real)
         if "checkpoints" in subfolders:
             subfolders.clear()  # runs do not hold runs
             if (file := Path(folder) / "checkpoints" / name).is_file():

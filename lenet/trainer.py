@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lenet import runs
-from lenet.callbacks import LastCheckpoint, MetricsFile
+from lenet.callbacks import BestCheckpoint, LastCheckpoint, MetricsFile
 
 __all__ = ["Trainer"]
 
@@ -24,12 +24,11 @@ class Trainer(pl.Trainer):
     fast_dev_run: int | bool
     callbacks: list[pl.Callback]
 
-    def use_folder(self, run_dir: str | None, trains: bool, keeps: bool, logs: bool) -> None:
+    def use_folder(self, run_dir: str | None, keeps: bool, logs: bool) -> None:
         """Let a run's files go to its folder.
 
         Args:
             run_dir: The folder. Processes other than the first need not know.
-            trains: Whether this is a training.
             keeps: Whether checkpoints are kept.
             logs: Whether figures are logged.
         """
@@ -37,12 +36,17 @@ class Trainer(pl.Trainer):
         if keeps:
             self.callbacks.append(LastCheckpoint())
             for callback in cast(list[ModelCheckpoint], self.checkpoint_callbacks):
-                if run_dir is not None:
+                if run_dir is not None and callback.dirpath is None:
                     callback.dirpath = os.path.join(run_dir, "checkpoints")
         if logs:
             folder = run_dir or self.default_root_dir
             board = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
-            self.loggers = [board, MetricsFile(folder)] if trains else [board]
+            self.loggers = [board, MetricsFile(folder)]
+
+    @property
+    def best(self) -> BestCheckpoint | None:
+        """The callback that keeps the best weights, if one does."""
+        return next((c for c in self.callbacks if isinstance(c, BestCheckpoint)), None)
 
     @property
     def log_dir(self) -> str | None:
@@ -156,7 +160,7 @@ class Trainer(pl.Trainer):
         """
         self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path)
         # Without one, after `fast_dev_run` or where none is kept, the weights are as they are now.
-        best = getattr(self.checkpoint_callback, "best_model_path", None) or None
+        best = (self.best and self.best.best_model_path) or None
         self.validate(model, datamodule=datamodule, ckpt_path=best)
         self.test(model, datamodule=datamodule, ckpt_path=best)
         self.predict(model, datamodule=datamodule, ckpt_path=best, return_predictions=False)

@@ -368,3 +368,106 @@ def test_lenet_learns_real_mnist_in_an_epoch(lenet, real_mnist):
     assert done.code == 0, done.err
     assert result("test", Path("runs/LeNet-MNIST-1"))["test/accuracy"] > 0.96
     assert "Predicted 10,000 images" in done.out
+
+
+# What a review found
+
+
+def test_a_flag_beats_a_config_wherever_it_stands(lenet):
+    Path("c.yaml").write_text("model: {init_args: {lr: 0.02}}")
+    for args in (["--model.lr", "7e-4", "--config", "c.yaml"], ["-c", "c.yaml", "--model.lr=7e-4"]):
+        assert options(lenet, "fit", *args)["model"]["init_args"]["lr"] == 7e-4
+
+
+def test_a_spec_typed_as_json_keeps_what_the_checkpoint_says_of_the_same_class(lenet):
+    lenet("fit", *TINY, "--model.activation", "tanh")
+    for spec in (
+        '{"class_path": "LeNet", "init_args": {"lr": 0.01}}',
+        '{"init_args": {"lr": 0.01}}',
+    ):
+        found = options(lenet, "test", "--model", spec)["model"]["init_args"]
+        assert (found["activation"], found["lr"]) == ("tanh", 0.01)
+
+
+def test_a_command_out_of_a_config_is_refused_rather_than_run_untrained(lenet):
+    Path("t.yaml").write_text("test: {data: Digits}")
+    done = lenet("--config", "t.yaml")
+    assert done.code == 2
+    assert "no command typed" in done.err
+    assert "accuracy" not in done.out
+
+
+def test_a_run_that_was_moved_keeps_its_best_when_it_goes_on(lenet):
+    lenet("fit", *TINY, "--trainer.default_root_dir", "a", "--trainer.max_epochs", "2")
+    Path("a").rename("b")
+    best = Path("b/LeNet-Digits-1/checkpoints/best.ckpt")
+    before = best.read_bytes()
+    root = ["--trainer.default_root_dir", "b", "--trainer.max_epochs", "3"]
+    assert lenet("fit", "--ckpt_path", "last", *root, "--model.lr", "1").code == 0
+    assert best.read_bytes() == before
+
+
+def test_what_cannot_go_on_leaves_the_config_of_its_run_alone(lenet):
+    lenet("fit", *TINY, "--trainer.max_epochs", "3")
+    before = (RUN / "config.yaml").read_bytes()
+    assert lenet("fit", "--ckpt_path", "last", "--trainer.max_epochs", "1").code == 2
+    assert lenet("fit", "--ckpt_path", "last").code == 0  # nothing is left to train
+    assert (RUN / "config.yaml").read_bytes() == before
+    assert not list(RUN.glob("config-*"))
+
+
+def test_the_config_of_a_resumed_run_repeats_it_from_the_start(lenet):
+    lenet("fit", *TINY)
+    lenet("fit", "--ckpt_path", "last", "--trainer.max_epochs", "2")
+    assert lenet("fit", "--config", RUN / "config.yaml").code == 0
+    assert rows(Path("runs/LeNet-Digits-2")) == rows()
+
+
+def test_a_plateau_that_is_gone_on_with_ends_as_if_it_had_not_stopped(lenet):
+    plateau = ["--model.scheduler", "ReduceLROnPlateau", "--model.scheduler.patience", "0"]
+    plateau += ["--model.scheduler.threshold", "0.9", "--trainer.max_epochs", "4"]
+    lenet("fit", *TINY, *plateau, "--trainer.default_root_dir", "whole")
+    lenet("fit", *TINY, *plateau, "--early_stopping.stopping_threshold", "1.5")
+    assert len(rows()) == 2
+    lenet("fit", "--ckpt_path", "last", "--early_stopping.stopping_threshold", "null")
+    assert rows() == rows(Path("whole/LeNet-Digits-1"))
+    assert len({row["lr"] for row in rows()}) > 1
+
+
+def test_naming_the_usual_optimizer_keeps_its_moments(lenet):
+    lenet("fit", *TINY)
+    args = ["--trainer.max_epochs", "2", "--model.optimizer", "Adam"]
+    lenet("fit", "--ckpt_path", "last", *args)
+    saved = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved["optimizer_states"][0]["state"][0]["step"] == 40
+
+
+def test_ones_own_callbacks_stand_beside_the_ones_that_are_always_there(lenet):
+    own = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.dirpath", "mine"]
+    done = lenet("fit", *TINY, *own)
+    assert done.code == 0, done.err
+    assert list(Path("mine").iterdir())
+    assert "Best val/loss" in done.out
+    done = lenet("fit", *TINY[:4], "--trainer.callbacks+=TQDMProgressBar")
+    assert done.code == 0, done.err
+
+
+def test_a_training_shorter_than_an_epoch_needs_no_validation(lenet):
+    done = lenet("fit", *TINY, "--trainer.max_steps", "3")
+    assert done.code == 0, done.err
+
+
+def test_a_damaged_checkpoint_is_refused(lenet):
+    lenet("fit", *TINY)
+    content = bytearray((RUN / "checkpoints" / "best.ckpt").read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 100] = bytes(100)
+    Path("flipped.ckpt").write_bytes(content)
+    done = lenet("test", "--ckpt_path", "flipped.ckpt")
+    assert done.code == 2
+    assert "not a whole checkpoint" in done.err
+
+
+def test_a_file_named_like_an_option_does_no_harm(lenet):
+    lenet("fit", *TINY, "--model.activation", "tanh")
+    Path("tanh").touch()
+    assert lenet("test", *TINY[-4:]).code == 0

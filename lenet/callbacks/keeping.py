@@ -1,5 +1,6 @@
 """What a training keeps, and when it stops: best and last weights, its config, early stopping."""
 
+import filecmp
 import os
 from typing import Any, Literal
 
@@ -16,16 +17,58 @@ __all__ = ["BestCheckpoint", "EarlyStopping", "LastCheckpoint", "SaveConfig"]
 
 
 def _check_monitor(option: str, monitor: str, trainer: pl.Trainer) -> None:
-    """Refuse a figure that validation does not log, before an epoch is spent on it."""
+    """Refuse a figure that is not logged, as soon as that is seen."""
     logged = sorted(map(str, trainer.callback_metrics))
-    if trainer.sanity_checking and monitor.startswith("val") and monitor not in logged:
+    if monitor in logged or not any(name.startswith("val") for name in logged):
+        return
+    if not trainer.sanity_checking or monitor.startswith("val"):
+        seen = ", ".join(
+            [*logged, *(("after an epoch others",) if trainer.sanity_checking else ())]
+        )
         raise UserError(
             f"--{option}.monitor {monitor}: no such figure is logged.{nearest(monitor, logged)} "
-            f"There are {', '.join(logged)}, and after an epoch lr, train/loss, train/accuracy."
+            f"There are {seen}."
         )
 
 
-class BestCheckpoint(callbacks.ModelCheckpoint):
+class LastCheckpoint(callbacks.ModelCheckpoint):
+    """Keep the newest epoch in ``checkpoints/last.ckpt``, to go on from.
+
+    A callback of its own, since ``save_last`` of the one that keeps the best saves only when that
+    one does (Lightning 2.6).
+    """
+
+    def __init__(self, filename: str = "last", **kwargs: Any):
+        super().__init__(filename=filename, enable_version_counter=False, **kwargs)
+        self._goes_on = False
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """See whether training goes on beside the checkpoint, in its own run."""
+        folder = os.path.dirname(str(trainer.ckpt_path))
+        self._goes_on = os.path.realpath(folder) == os.path.realpath(str(self.dirpath))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what is known of the run's checkpoints, wherever the run has been moved to."""
+        if self._goes_on and self.dirpath is not None:
+            state_dict = {
+                name: os.path.join(self.dirpath, os.path.basename(value))
+                if name.endswith("_path") and value
+                else value
+                for name, value in state_dict.items()
+            }
+            state_dict["dirpath"] = self.dirpath
+            state_dict["best_k_models"] = {
+                os.path.join(self.dirpath, os.path.basename(path)): score
+                for path, score in state_dict["best_k_models"].items()
+            }
+        elif not self._goes_on:
+            return  # a new run has no best yet
+        super().load_state_dict(state_dict)
+
+
+class BestCheckpoint(LastCheckpoint):
     """Keep the weights of the best epoch in the run's ``checkpoints/best.ckpt``.
 
     Of epochs that are equally good, which is common on small validation sets, the latest is kept:
@@ -38,12 +81,7 @@ class BestCheckpoint(callbacks.ModelCheckpoint):
     """
 
     def __init__(self, monitor: str = "val/loss", mode: Literal["min", "max"] | None = None):
-        super().__init__(
-            filename="best",
-            monitor=monitor,
-            mode=mode or best_mode(monitor),
-            enable_version_counter=False,
-        )
+        super().__init__("best", monitor=monitor, mode=mode or best_mode(monitor))
 
     def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
         """Tell whether an epoch is as good as the best so far."""
@@ -57,16 +95,10 @@ class BestCheckpoint(callbacks.ModelCheckpoint):
         _check_monitor("checkpoint", str(self.monitor), trainer)
         super().on_validation_end(trainer, pl_module)
 
-
-class LastCheckpoint(callbacks.ModelCheckpoint):
-    """Keep the newest epoch in ``checkpoints/last.ckpt``, to go on from.
-
-    A callback of its own, since ``save_last`` of the one that keeps the best saves only when that
-    one does (Lightning 2.6).
-    """
-
-    def __init__(self):
-        super().__init__(filename="last", enable_version_counter=False)
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the monitor, now that all figures are there, and save."""
+        _check_monitor("checkpoint", str(self.monitor), trainer)
+        super().on_train_epoch_end(trainer, pl_module)
 
 
 class EarlyStopping(callbacks.EarlyStopping):
@@ -98,17 +130,20 @@ class EarlyStopping(callbacks.EarlyStopping):
             mode=mode or best_mode(monitor),
             stopping_threshold=stopping_threshold,
             divergence_threshold=divergence_threshold,
+            strict=False,  # what is not logged is refused below, or there was no validation yet
         )
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Do without the figure where validation is switched off."""
-        self.strict = trainer.limit_val_batches != 0
-        super().setup(trainer, pl_module, stage)
+        if patience < 0:
+            raise UserError(f"--early_stopping.patience {patience}: must be at least 0.")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check the monitor while nothing is lost yet."""
         _check_monitor("early_stopping", self.monitor, trainer)
         super().on_validation_end(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the monitor, now that all figures are there, and stop or not."""
+        _check_monitor("early_stopping", self.monitor, trainer)
+        super().on_train_epoch_end(trainer, pl_module)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting from a checkpoint, with this training's patience and not its."""
@@ -118,18 +153,25 @@ class EarlyStopping(callbacks.EarlyStopping):
 class SaveConfig(SaveConfigCallback):
     """Write ``config.yaml`` into the run's folder, when a training starts and at no other time.
 
-    Where a training is resumed in its run's folder, its first ``config.yaml`` becomes
-    ``config-1.yaml`` and so on, so that none is lost.
+    Where a training goes on in its run's folder with other options, its first ``config.yaml``
+    becomes ``config-1.yaml`` and so on, so that none is lost. The checkpoint that it goes on from
+    is not in it: the config is to repeat the run.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Save at the start of ``fit``."""
-        if stage != "fit" or self.already_saved:
-            return
+        """Wait: what cannot be trained must not replace a config."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, now that everything is restored and fits."""
         config = os.path.join(str(trainer.log_dir), runs.CONFIG)
+        older = None
         if trainer.is_global_zero and os.path.exists(config):
             number = 1
             while os.path.exists(older := config.replace(".yaml", f"-{number}.yaml")):
                 number += 1
             os.rename(config, older)
-        super().setup(trainer, pl_module, stage)
+        self.config = self.config.clone()
+        self.config["ckpt_path"] = None
+        super().setup(trainer, pl_module, "fit")
+        if older is not None and filecmp.cmp(config, older, shallow=False):
+            os.remove(older)

@@ -83,7 +83,8 @@ class MetricsFile(Logger):
         if not self.path.is_file():
             return {}
         with self.path.open(newline="") as file:
-            return {int(row["epoch"]): dict(row) for row in csv.DictReader(file)}
+            rows = [dict(row) for row in csv.DictReader(file)]
+        return {int(row["epoch"]): row for row in rows if str(row.get("epoch")).isdigit()}
 
 
 class ResultFile(pl.Callback):

@@ -13,6 +13,7 @@ from torchvision.utils import save_image
 
 from lenet import runs
 from lenet.data import ImageDataModule
+from lenet.errors import UserError
 
 __all__ = ["PredictionWriter"]
 
@@ -32,6 +33,8 @@ class PredictionWriter(pl.Callback):
     """
 
     def __init__(self, num_images: int = 10):
+        if num_images < 0:
+            raise UserError(f"--predictions.num_images {num_images}: must be at least 0.")
         self.num_images = num_images
         self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
 

@@ -6,6 +6,7 @@ in here is done image by image.
 """
 
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -58,7 +59,7 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
-class ImageDataModule(pl.LightningDataModule):
+class ImageDataModule(pl.LightningDataModule, ABC):
     """Images with one label each, split into training, validation and test.
 
     The validation images are drawn from the training images by ``split_seed`` alone: they are the
@@ -122,6 +123,9 @@ class ImageDataModule(pl.LightningDataModule):
         ):
             if value is not None and value < least:
                 raise UserError(f"--data.{name} {value}: must be at least {least}.")
+        for name, value, limit in (("scaling", scaling, 1), ("shear", shear, 90)):
+            if value >= limit:
+                raise UserError(f"--data.{name} {value}: must be less than {limit}.")
         self.save_hyperparameters(logger=False)  # `image_size` is the model's as well
         self.root = Path(root or os.environ.get("PATH_DATASETS") or "data").expanduser().absolute()
         self.batch_size = batch_size
@@ -141,13 +145,13 @@ class ImageDataModule(pl.LightningDataModule):
     def fetch(self) -> None:
         """Download the data set to the root if it is not there. By default there is nothing to."""
 
+    @abstractmethod
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Read images ``(N, C, H, W)`` as ``uint8`` and labels ``(N,)`` from the root.
 
         Args:
             train: Whether the training images are wanted, or else the test images.
         """
-        raise NotImplementedError
 
     def prepare_data(self) -> None:
         """Fetch the data set, in one process of each machine."""
@@ -220,7 +224,8 @@ class ImageDataModule(pl.LightningDataModule):
         images = self.to_size(images)
         if any(self.distortions) and self.trainer is not None and self.trainer.training:
             # By seed and step, so that a resumed training sees the images that it would have.
-            step = self.trainer.global_step * self.trainer.world_size + self.trainer.global_rank
+            batches = self.trainer.fit_loop.total_batch_idx
+            step = batches * self.trainer.world_size + self.trainer.global_rank
             seed = (1_000_003 * torch.initial_seed() + step) % 2**62
             generator = torch.Generator().manual_seed(seed)
             images = random_affine(images, *self.distortions, generator=generator)

@@ -1,5 +1,6 @@
 """What all models share: the four steps, loss and accuracy, optimizer and schedule."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import lightning.pytorch as pl
@@ -9,7 +10,14 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from lenet.errors import UserError
-from lenet.models.optimization import OptimizerFactory, SchedulerFactory, carry_over, schedule
+from lenet.models.optimization import (
+    MONITORED,
+    OptimizerFactory,
+    SchedulerFactory,
+    carry_over,
+    check_schedule,
+    schedule,
+)
 
 __all__ = ["ImageClassifier", "LossAndAccuracy"]
 
@@ -43,7 +51,7 @@ class LossAndAccuracy(Metric):
         return {"loss": self.loss / self.count, "accuracy": self.correct / self.count}
 
 
-class ImageClassifier(pl.LightningModule):
+class ImageClassifier(pl.LightningModule, ABC):
     """An image classifier trained with cross-entropy. Every model is a subclass.
 
     A subclass builds ``self.network``, a plain module that maps normalised images ``(N, C, H, W)``
@@ -67,6 +75,7 @@ class ImageClassifier(pl.LightningModule):
 
     network: nn.Module
 
+    @abstractmethod  # what it lacks is a network
     def __init__(
         self,
         in_channels: int | None = None,
@@ -78,6 +87,7 @@ class ImageClassifier(pl.LightningModule):
     ):
         super().__init__()
         sizes = {"in_channels": in_channels, "num_classes": num_classes, "image_size": image_size}
+        check_schedule(scheduler)
         for name, value in {**sizes, "lr": lr}.items():
             if value is not None and value <= 0:
                 raise UserError(f"--model.{name} {value}: must be greater than 0.")
@@ -165,8 +175,12 @@ class ImageClassifier(pl.LightningModule):
         optimizer = self.make_optimizer(self.parameters(), self.lr)
         if self.make_scheduler is None:
             return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
-        config = schedule(self.make_scheduler, optimizer, self.lr, steps)
+        config = schedule(
+            self.make_scheduler,
+            optimizer,
+            self.lr,
+            lambda: int(self.trainer.estimated_stepping_batches),
+        )
         return {"optimizer": optimizer, "lr_scheduler": config}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -178,6 +192,10 @@ class ImageClassifier(pl.LightningModule):
             saved.setdefault("_class_path", f"{type(owner).__module__}.{type(owner).__name__}")
             saved.setdefault("_instantiator", "lightning.pytorch.cli.instantiate_module")
             checkpoint[owner.CHECKPOINT_HYPER_PARAMS_KEY] = saved
+        for config in self.trainer.lr_scheduler_configs:
+            figure = self.trainer.callback_metrics.get(config.monitor or "")
+            if config.reduce_on_plateau and figure is not None:
+                checkpoint[MONITORED] = float(figure)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep hold of what is resumed until there is an optimizer to compare it with."""
@@ -190,22 +208,24 @@ class ImageClassifier(pl.LightningModule):
         checkpoint, self._resumed = self._resumed, None
         past, now = checkpoint.get("hyper_parameters", {}), self.hparams
 
-        def same(*names: str) -> bool:
-            # What was given from Python, as a class, is not in a checkpoint.
-            return all(callable(now.get(n)) or now.get(n) == past.get(n) for n in names)
-
+        # What was given from Python, as a class, is not in a checkpoint.
+        changed = {
+            name
+            for name in ("lr", "optimizer", "scheduler")
+            if not callable(now.get(name)) and now.get(name) != past.get(name)
+        }
         configs = self.trainer.lr_scheduler_configs
         carry_over(
             checkpoint,
             self.trainer.optimizers[0],
             configs[0].scheduler if configs else None,
-            same_settings=same("lr", "optimizer", "scheduler"),
+            changed,
             same_optimizer=_class_of(now.get("optimizer")) == _class_of(past.get("optimizer")),
         )
 
 
 def _class_of(spec: Any) -> Any:
-    return spec.get("class_path") if isinstance(spec, dict) else None
+    return spec.get("class_path") if isinstance(spec, dict) else "torch.optim.Adam"
 
 
 def _is_plain(value: Any) -> bool:

@@ -5,7 +5,7 @@ peak. This also holds when a training is resumed, see :func:`carry_over`.
 """
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, Literal
 
@@ -13,7 +13,20 @@ from torch.optim import Optimizer
 from torch.optim import lr_scheduler as torch_schedulers
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 
-__all__ = ["OptimizerFactory", "ReduceLROnPlateau", "SchedulerFactory", "carry_over", "schedule"]
+from lenet.errors import UserError
+
+__all__ = [
+    "MONITORED",
+    "OptimizerFactory",
+    "ReduceLROnPlateau",
+    "SchedulerFactory",
+    "carry_over",
+    "check_schedule",
+    "schedule",
+]
+
+# Where a checkpoint keeps the figure that ReduceLROnPlateau has not seen yet.
+MONITORED = "monitored"
 
 
 def best_mode(monitor: str) -> Literal["min", "max"]:
@@ -70,8 +83,30 @@ SchedulerFactory = (
 )
 
 
+def _is_one_cycle(factory: Any) -> bool:
+    # Made of a class path, it is a partial whose arguments begin with how to make it and the class.
+    parts = (factory, getattr(factory, "func", None), *getattr(factory, "args", ()))
+    made = next((part for part in parts if isinstance(part, type)), None)
+    return made is not None and issubclass(made, OneCycleLR)
+
+
+def check_schedule(factory: Any) -> None:
+    """Refuse a OneCycleLR that is told what it takes from the training.
+
+    Raises:
+        UserError: With the argument.
+    """
+    for name in ("max_lr", "total_steps", "epochs", "steps_per_epoch"):
+        value = getattr(factory, "keywords", {}).get(name)
+        if value is not None and _is_one_cycle(factory):
+            raise UserError(
+                f"--model.scheduler.{name} {value}: the peak of OneCycleLR is --model.lr, and its "
+                "length is the training's. Leave it out."
+            )
+
+
 def schedule(
-    factory: Callable[..., LRScheduler], optimizer: Optimizer, lr: float, steps: int
+    factory: Callable[..., LRScheduler], optimizer: Optimizer, lr: float, steps: Callable[[], int]
 ) -> dict[str, Any]:
     """Make a learning-rate schedule, in the form that Lightning takes.
 
@@ -79,13 +114,10 @@ def schedule(
         factory: Makes the schedule: a class, a partial of one, or what the command line gave.
         optimizer: What it drives.
         lr: Peak rate of OneCycleLR.
-        steps: Optimizer steps of the whole training, the length of OneCycleLR.
+        steps: Tells the optimizer steps of the whole training, the length of OneCycleLR.
     """
-    # Made of a class path, it is a partial whose arguments begin with how to make it and the class.
-    parts = (factory, getattr(factory, "func", None), *getattr(factory, "args", ()))
-    made = next((part for part in parts if isinstance(part, type)), None)
-    if made is not None and issubclass(made, OneCycleLR):
-        factory = partial(factory, max_lr=lr, total_steps=steps)
+    if _is_one_cycle(factory):
+        factory = partial(factory, max_lr=lr, total_steps=steps())
     scheduler = factory(optimizer)
     config: dict[str, Any] = {"scheduler": scheduler}
     config["interval"] = "step" if isinstance(scheduler, (OneCycleLR, CyclicLR)) else "epoch"
@@ -98,46 +130,63 @@ def carry_over(
     checkpoint: dict[str, Any],
     optimizer: Optimizer,
     scheduler: LRScheduler | None,
-    same_settings: bool,
+    changed: Collection[str],
     same_optimizer: bool,
 ) -> None:
     """Let the settings of this training hold over those that a checkpoint would bring back.
 
     An optimizer's saved state includes its learning rate and its other settings, and a schedule's
-    its length. Where nothing was changed, the checkpoint is left as it is, and the training goes on
-    to the last bit. Otherwise the moments come from the checkpoint, the settings from here, and the
-    schedule is taken to where it would be, had it been this one from the start.
+    its length. Where nothing was changed, the training goes on to the last bit. Otherwise the
+    moments come from the checkpoint, the settings from here, and the schedule is taken to where it
+    would be, had it been this one from the start.
 
     Args:
         checkpoint: Loaded checkpoint, whose states are replaced before they are restored.
         optimizer: This training's optimizer, as it was made.
         scheduler: Its schedule, as it was made, if there is one.
-        same_settings: Whether rate, optimizer and schedule are those of the checkpoint.
-        same_optimizer: Whether the optimizer is of the same class, so that its moments fit.
+        changed: Which of ``lr``, ``optimizer`` and ``scheduler`` are not as in the checkpoint.
+        same_optimizer: Whether the optimizer is of the same class, so that its moments may fit.
     """
-    saved = checkpoint.get("optimizer_states") or [{"state": {}}]
+    saved = (checkpoint.get("optimizer_states") or [{"state": {}, "param_groups": []}])[0]
     past = next(iter(checkpoint.get("lr_schedulers") or []), {})
     length = getattr(scheduler, "total_steps", None)
-    if same_settings and length == past.get("total_steps"):
-        return
-    states = []
-    if isinstance(scheduler, torch_schedulers.ReduceLROnPlateau):
-        kept = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
-        scheduler.load_state_dict({key: past[key] for key in kept if key in past})
-        states = [scheduler.state_dict()]
-    elif scheduler is not None:
-        per_step = isinstance(scheduler, (OneCycleLR, CyclicLR))
-        epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-        passed = checkpoint["global_step"] if per_step else epochs
-        if length is not None:
-            passed = min(passed, length - 1)
-        with warnings.catch_warnings():
-            # It takes a schedule that runs ahead of the optimizer for a mistake.
-            warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-            for _ in range(passed):
-                scheduler.step()
-        states = [scheduler.state_dict()]
-    moments = saved[0]["state"] if same_optimizer else {}
-    groups = optimizer.state_dict()["param_groups"]
-    checkpoint["optimizer_states"] = [{"state": moments, "param_groups": groups}]
-    checkpoint["lr_schedulers"] = states
+    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if changed or length != past.get("total_steps"):
+        groups = optimizer.param_groups
+        plateau = isinstance(scheduler, torch_schedulers.ReduceLROnPlateau)
+        if plateau and "num_bad_epochs" in past:
+            kept = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
+            scheduler.load_state_dict({key: past[key] for key in kept})
+            if "lr" not in changed:
+                for group, old in zip(groups, saved["param_groups"], strict=True):
+                    group["lr"] = old["lr"]
+        elif scheduler is not None and not plateau:
+            per_step = isinstance(scheduler, (OneCycleLR, CyclicLR))
+            passed = checkpoint["global_step"] if per_step else epochs
+            with warnings.catch_warnings():
+                # It takes a schedule that runs ahead of the optimizer for a mistake.
+                warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+                for _ in range(passed if length is None else min(passed, length - 1)):
+                    scheduler.step()
+        fits = same_optimizer and _moments_fit(saved["param_groups"], groups)
+        moments = saved["state"] if fits else {}
+        new = optimizer.state_dict()["param_groups"]
+        checkpoint["optimizer_states"] = [{"state": moments, "param_groups": new}]
+        checkpoint["lr_schedulers"] = [scheduler.state_dict()] if scheduler is not None else []
+    elif "num_bad_epochs" in past and past["last_epoch"] < epochs and MONITORED in checkpoint:
+        # Lightning saves at the end of an epoch, before a plateau has seen its figure.
+        assert scheduler is not None
+        optimizer.load_state_dict(saved)
+        scheduler.load_state_dict(past)
+        scheduler.step(checkpoint[MONITORED])  # type: ignore[arg-type]
+        checkpoint["optimizer_states"] = [optimizer.state_dict()]
+        checkpoint["lr_schedulers"] = [scheduler.state_dict()]
+
+
+def _moments_fit(saved: list[dict[str, Any]], groups: list[dict[str, Any]]) -> bool:
+    # With these an optimizer keeps more, which an older state does not have.
+    return all(
+        bool(old.get(key)) == bool(new.get(key))
+        for key in ("amsgrad", "momentum", "centered")
+        for old, new in zip(saved, groups, strict=True)
+    )

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import torch
 
 from lenet import Digits
@@ -46,7 +48,8 @@ def test_every_image_gets_amounts_of_its_own():
 
 def test_only_training_images_are_distorted_and_by_seed_and_step_alone():
     class Training:
-        training, global_step, world_size, global_rank = True, 3, 1, 0
+        training, world_size, global_rank = True, 1, 0
+        fit_loop = SimpleNamespace(total_batch_idx=3)
 
     data = Digits(rotation=20)
     batch = (torch.randint(255, (2, 1, 8, 8), dtype=torch.uint8), torch.zeros(2))
@@ -56,7 +59,7 @@ def test_only_training_images_are_distorted_and_by_seed_and_step_alone():
     assert not first.equal(plain)
     torch.rand(5)
     assert data.on_after_batch_transfer(batch, 0)[0].equal(first)
-    Training.global_step = 4
+    Training.fit_loop.total_batch_idx = 4
     assert not data.on_after_batch_transfer(batch, 0)[0].equal(first)
     Training.training = False
     assert data.on_after_batch_transfer(batch, 0)[0].equal(plain)

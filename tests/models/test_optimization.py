@@ -6,7 +6,14 @@ import torch
 from torch import nn, optim
 from torch.optim import lr_scheduler
 
-from lenet.models.optimization import ReduceLROnPlateau, best_mode, carry_over, schedule
+from lenet.errors import UserError
+from lenet.models.optimization import (
+    ReduceLROnPlateau,
+    best_mode,
+    carry_over,
+    check_schedule,
+    schedule,
+)
 
 
 def weights() -> list[nn.Parameter]:
@@ -14,7 +21,9 @@ def weights() -> list[nn.Parameter]:
 
 
 def test_one_cycle_is_told_its_peak_and_its_steps_and_steps_every_batch():
-    config = schedule(lr_scheduler.OneCycleLR, optim.SGD(weights(), 0.5, 0.9), lr=0.5, steps=40)
+    config = schedule(
+        lr_scheduler.OneCycleLR, optim.SGD(weights(), 0.5, 0.9), lr=0.5, steps=lambda: 40
+    )
     assert config["interval"] == "step"
     scheduler = config["scheduler"]
     rates = []
@@ -28,7 +37,7 @@ def test_one_cycle_is_told_its_peak_and_its_steps_and_steps_every_batch():
 
 def test_other_schedules_step_every_epoch_and_keep_their_options():
     factory = partial(lr_scheduler.StepLR, step_size=3)
-    config = schedule(factory, optim.SGD(weights(), 0.5), lr=0.5, steps=40)
+    config = schedule(factory, optim.SGD(weights(), 0.5), lr=0.5, steps=lambda: 40)
     assert config["interval"] == "epoch"
     assert config["scheduler"].step_size == 3
 
@@ -39,7 +48,7 @@ def test_other_schedules_step_every_epoch_and_keep_their_options():
 def test_whether_more_is_better_follows_from_the_figures_name(monitor, mode):
     assert best_mode(monitor) == mode
     factory = partial(ReduceLROnPlateau, monitor=monitor)
-    config = schedule(factory, optim.SGD(weights(), 0.5), lr=0.5, steps=1)
+    config = schedule(factory, optim.SGD(weights(), 0.5), lr=0.5, steps=lambda: 1)
     assert config["monitor"] == monitor
     assert config["scheduler"].mode == mode
 
@@ -68,7 +77,7 @@ def test_nothing_is_touched_where_nothing_was_changed():
     stepped(optimizer)
     checkpoint = saved(optimizer, global_step=4, epochs=3)
     before = checkpoint["optimizer_states"][0]
-    carry_over(checkpoint, optim.Adam(weights(), 0.1), None, True, True)
+    carry_over(checkpoint, optim.Adam(weights(), 0.1), None, (), True)
     assert checkpoint["optimizer_states"][0] is before
 
 
@@ -76,7 +85,7 @@ def test_a_changed_rate_holds_and_the_moments_are_kept():
     optimizer = optim.Adam(weights(), 0.1)
     stepped(optimizer)
     checkpoint = saved(optimizer, global_step=4, epochs=3)
-    carry_over(checkpoint, optim.Adam(weights(), 1e-4, betas=(0.8, 0.9)), None, False, True)
+    carry_over(checkpoint, optim.Adam(weights(), 1e-4, betas=(0.8, 0.9)), None, {"lr"}, True)
     [state] = checkpoint["optimizer_states"]
     assert state["param_groups"][0]["lr"] == 1e-4
     assert state["param_groups"][0]["betas"] == (0.8, 0.9)
@@ -88,7 +97,7 @@ def test_another_optimizer_starts_without_moments():
     optimizer = optim.Adam(weights(), 0.1)
     stepped(optimizer)
     checkpoint = saved(optimizer, global_step=4, epochs=3)
-    carry_over(checkpoint, optim.SGD(weights(), 0.1, 0.9), None, False, False)
+    carry_over(checkpoint, optim.SGD(weights(), 0.1, 0.9), None, {"optimizer"}, False)
     [state] = checkpoint["optimizer_states"]
     assert state["state"] == {}
     assert state["param_groups"][0]["momentum"] == 0.9
@@ -100,7 +109,9 @@ def test_a_changed_schedule_is_taken_to_where_it_would_be():
     stepped(optimizer, scheduler, times=4)
     checkpoint = saved(optimizer, scheduler, global_step=40, epochs=4)
     fresh = optim.SGD(weights(), 0.2, 0.9)
-    carry_over(checkpoint, fresh, lr_scheduler.StepLR(fresh, 2, gamma=0.1), False, True)
+    carry_over(
+        checkpoint, fresh, lr_scheduler.StepLR(fresh, 2, gamma=0.1), {"lr", "scheduler"}, True
+    )
     [state], [plan] = checkpoint["optimizer_states"], checkpoint["lr_schedulers"]
     assert state["param_groups"][0]["lr"] == pytest.approx(0.2 * 0.1**2)
     assert plan["last_epoch"] == 4
@@ -115,7 +126,7 @@ def test_a_longer_one_cycle_goes_on_where_the_longer_one_would_be():
     stepped(optimizer, scheduler, times=10 - 1)
     checkpoint = saved(optimizer, scheduler, global_step=9, epochs=0)
     fresh = one_cycle(20)
-    carry_over(checkpoint, *fresh, same_settings=True, same_optimizer=True)
+    carry_over(checkpoint, *fresh, changed=(), same_optimizer=True)
     straight = one_cycle(20)
     stepped(*straight, times=9)
     assert checkpoint["lr_schedulers"][0]["total_steps"] == 20
@@ -130,7 +141,33 @@ def test_a_plateau_keeps_what_it_has_seen_and_takes_the_new_rate():
         scheduler.step(loss)
     checkpoint = saved(optimizer, scheduler, global_step=40, epochs=3)
     fresh = optim.SGD(weights(), 1e-3, 0.9)
-    carry_over(checkpoint, fresh, ReduceLROnPlateau(fresh, patience=7), False, True)
+    carry_over(checkpoint, fresh, ReduceLROnPlateau(fresh, patience=7), {"lr", "scheduler"}, True)
     [plan] = checkpoint["lr_schedulers"]
     assert (plan["best"], plan["num_bad_epochs"], plan["patience"]) == (0.5, 2, 7)
     assert checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] == 1e-3
+
+
+def test_a_plateau_keeps_the_rate_that_it_came_to_where_no_other_is_asked_for():
+    optimizer = optim.SGD(weights(), 0.1, 0.9)
+    scheduler = ReduceLROnPlateau(optimizer, patience=0)
+    for loss in (1.0, 2.0):
+        scheduler.step(loss)
+    checkpoint = saved(optimizer, scheduler, global_step=40, epochs=2)
+    fresh = optim.SGD(weights(), 0.1, 0.9)
+    carry_over(checkpoint, fresh, ReduceLROnPlateau(fresh, patience=7), {"scheduler"}, True)
+    assert checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(0.01)
+
+
+def test_moments_that_lack_what_new_options_need_are_left_behind():
+    optimizer = optim.Adam(weights(), 0.1)
+    stepped(optimizer)
+    checkpoint = saved(optimizer, global_step=4, epochs=3)
+    fresh = optim.Adam(weights(), 0.1, amsgrad=True)
+    carry_over(checkpoint, fresh, None, {"optimizer"}, True)
+    assert checkpoint["optimizer_states"][0]["state"] == {}
+
+
+@pytest.mark.parametrize("name", ["max_lr", "total_steps", "epochs"])
+def test_one_cycle_is_not_told_what_the_training_tells_it(name):
+    with pytest.raises(UserError, match=f"--model.scheduler.{name} 5: the peak of OneCycleLR"):
+        check_schedule(partial(lr_scheduler.OneCycleLR, **{name: 5}))

@@ -1,0 +1,23 @@
+import torch
+from torch import tensor
+
+from lenet import Trainer
+from lenet.callbacks import BestCheckpoint, EarlyStopping
+
+
+def test_of_equally_good_epochs_the_latest_is_kept():
+    best, trainer = BestCheckpoint("val/accuracy"), Trainer(logger=False, accelerator="cpu")
+    assert best.check_monitor_top_k(trainer, tensor(0.9))
+    best.best_model_score = tensor(0.9)
+    best.best_k_models, best.kth_best_model_path = {"best.ckpt": tensor(0.9)}, "best.ckpt"
+    assert best.check_monitor_top_k(trainer, tensor(0.9))
+    assert best.check_monitor_top_k(trainer, tensor(0.91))
+    assert not best.check_monitor_top_k(trainer, tensor(0.89))
+    assert not best.check_monitor_top_k(trainer, None)
+
+
+def test_early_stopping_goes_on_counting_with_the_patience_of_now():
+    before, now = EarlyStopping(patience=3), EarlyStopping(patience=9)
+    before.wait_count, before.best_score = 2, torch.tensor(0.5)
+    now.load_state_dict(before.state_dict())
+    assert (now.patience, now.wait_count, now.best_score) == (9, 2, 0.5)
