@@ -93,20 +93,24 @@ class TorchvisionModel(ImageClassifier):
             f"--data.image_size {size} --data.resize true."
         )
 
-    def setup(self, stage: str) -> None:
-        """Fetch the trained weights for a training that starts, and not for one that goes on."""
-        if stage != "fit" or self.weights is None or self.trainer.ckpt_path is not None:
-            return
+    def on_fit_start(self) -> None:
+        """Start from the trained weights, unless this training goes on with another."""
+        if self.weights is not None and self._resumed is None:
+            self._take_over(self.weights)
+            self.weights = None  # once is enough
+        super().on_fit_start()
+
+    def _take_over(self, weights: str) -> None:
         try:
-            trained = self._build(self.image_size, weights=self.weights)
+            trained = self._build(self.image_size, weights=weights)
         except OSError as e:
             raise UserError(
-                f"--model.weights {self.weights}: could not be downloaded ({e}). Leave it out to "
-                "start untrained."
+                f"--model.weights {weights}: could not be downloaded ({e}). Leave it out to start "
+                "untrained."
             ) from e
         except (RuntimeError, ValueError) as e:
             raise UserError(
-                f"--model.weights {self.weights}: not for images of {self.image_size}x"
+                f"--model.weights {weights}: not for images of {self.image_size}x"
                 f"{self.image_size}: try --data.image_size 224 --data.resize true."
             ) from e
         # All but the last layer, which is for other classes.
