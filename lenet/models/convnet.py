@@ -64,8 +64,7 @@ class ConvNet(ImageClassifier):
         repeats: Number of a stage's convolutions.
         pool_sizes: Side of the squares that become one pixel at a stage's end. With 1 there is no
             pooling.
-        pooling: How 2x2 pixels, or so many as there are, become one: their maximum or their
-            average.
+        pooling: How such a square becomes one pixel: by its maximum or its average.
         batch_norm: Whether batch normalisation follows every convolution.
         hidden_sizes: Units of every hidden layer after the stages, in order. By default 128. An
             empty list goes straight to the classes.

@@ -109,7 +109,7 @@ class LeNet5(ImageClassifier):
         recognition. Proceedings of the IEEE 86(11), 1998.
 
     Args:
-        output: Last layer. ``rbf`` is the paper's, ``linear`` today's, with cross-entropy.
+        output: Last layer: rbf is the paper's, linear is today's and comes with cross-entropy.
         **kwargs: Passed on to :class:`ImageClassifier`.
 
     Raises:
