@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision import models
 
 from lenet.errors import UserError, nearest
@@ -92,6 +92,17 @@ class TorchvisionModel(ImageClassifier):
             f"images of {self.image_size}x{self.image_size} do not fit {self.name}. What would: "
             f"--data.image_size {size} --data.resize true."
         )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
+        if not self.network.training or len(images) > 1:
+            return self.network(images)
+        # A last batch of one image leaves batch normalisation without a deviation, where its maps
+        # are of one pixel. It takes what it has seen so far.
+        try:
+            return self.network.eval()(images)
+        finally:
+            self.network.train()
 
     def on_fit_start(self) -> None:
         """Start from the trained weights, unless this training goes on with another."""
