@@ -9,12 +9,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lenet.checkpoints import load
     from lenet.data import MNIST, Digits, ImageDataModule
-    from lenet.models import ImageClassifier, LeNet
+    from lenet.models import MLP, ConvNet, ImageClassifier, LeNet, LeNet5, TorchvisionModel
     from lenet.trainer import Trainer
 
 __version__ = "0.1.0"
 
-__all__ = ["MNIST", "Digits", "ImageClassifier", "ImageDataModule", "LeNet", "Trainer", "load"]
+__all__ = [
+    "MLP",
+    "MNIST",
+    "ConvNet",
+    "Digits",
+    "ImageClassifier",
+    "ImageDataModule",
+    "LeNet",
+    "LeNet5",
+    "TorchvisionModel",
+    "Trainer",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -229,7 +229,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             seed = (1_000_003 * torch.initial_seed() + step) % 2**62
             generator = torch.Generator().manual_seed(seed)
             images = random_affine(images, *self.distortions, generator=generator)
-        return self.normalize(images), *rest
+        # Of whatever model it is: one that is not ours has no wishes.
+        model = self.trainer.lightning_module if self.trainer is not None else None
+        return self.normalize(images, getattr(model, "input_range", None)), *rest
 
     def to_size(self, images: Tensor) -> Tensor:
         """Bring images ``(N, C, H, W)`` in 0..255 to ``image_size``, as floating point."""
@@ -244,8 +246,17 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         left, top = columns // 2, rows // 2
         return F.pad(images, (left, columns - left, top, rows - top))
 
-    def normalize(self, images: Tensor) -> Tensor:
-        """Map images in 0..255 to zero mean and unit deviation over the training set."""
+    def normalize(self, images: Tensor, input_range: tuple[float, float] | None = None) -> Tensor:
+        """Map images in 0..255 to zero mean and unit deviation over the training set.
+
+        Args:
+            images: Images ``(N, C, H, W)`` in 0..255.
+            input_range: What 0 and 255 become instead, where a model needs just that: its
+                ``input_range``.
+        """
+        if input_range is not None:
+            low, high = input_range
+            return low + images * ((high - low) / 255)
         mean = 255 * torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
         std = 255 * torch.tensor(self.std, device=images.device).view(-1, 1, 1)
         return (images - mean) / std

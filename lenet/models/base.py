@@ -1,7 +1,7 @@
 """What all models share: the four steps, loss and accuracy, optimizer and schedule."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import torch
@@ -23,7 +23,7 @@ __all__ = ["ImageClassifier", "LossAndAccuracy"]
 
 
 class LossAndAccuracy(Metric):
-    """Mean cross-entropy and accuracy over all images seen, in one pass and on their device.
+    """Mean loss and accuracy over all images seen, in one pass and on their device.
 
     Sums and counts are kept, so that a small last batch weighs what it should, and are added up
     over devices. Nothing is read back before :meth:`compute`.
@@ -56,7 +56,9 @@ class ImageClassifier(pl.LightningModule, ABC):
 
     A subclass builds ``self.network``, a plain module that maps normalised images ``(N, C, H, W)``
     to logits ``(N, num_classes)``, and does nothing else. The sizes to build it for are
-    ``self.in_channels``, ``self.num_classes`` and ``self.image_size``.
+    ``self.in_channels``, ``self.num_classes`` and ``self.image_size``. One that needs another loss
+    overrides :meth:`loss`, and one that needs images from one fixed value to another instead of
+    normalised ones says which with ``input_range``.
 
     Args:
         in_channels: Channels of an image. By default the data set's, or 1 without one.
@@ -73,6 +75,7 @@ class ImageClassifier(pl.LightningModule, ABC):
         UserError: If a number is not positive.
     """
 
+    input_range: ClassVar[tuple[float, float] | None] = None
     network: nn.Module
 
     @abstractmethod  # what it lacks is a network
@@ -110,6 +113,10 @@ class ImageClassifier(pl.LightningModule, ABC):
         """Map normalised images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
         return self.network(images)
 
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Give the mean loss ``()`` of logits ``(N, num_classes)`` and labels ``(N,)``."""
+        return F.cross_entropy(logits, labels)
+
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Give the loss of a batch to the optimizer."""
         return self._step("train", batch)
@@ -129,7 +136,7 @@ class ImageClassifier(pl.LightningModule, ABC):
     def _step(self, stage: str, batch: tuple[Tensor, Tensor]) -> Tensor:
         images, labels = batch
         logits = self(images)
-        loss = F.cross_entropy(logits, labels)
+        loss = self.loss(logits, labels)
         self._figures[stage].update(loss, logits, labels)
         return loss
 

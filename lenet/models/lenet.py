@@ -8,7 +8,7 @@ from torch import nn
 from lenet.errors import UserError
 from lenet.models.base import ImageClassifier
 
-__all__ = ["ACTIVATIONS", "LeNet"]
+__all__ = ["ACTIVATIONS", "POOLINGS", "Activation", "LeNet", "Pooling"]
 
 Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -21,6 +21,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
+Pooling = Literal["max", "avg"]
 POOLINGS: dict[str, type[nn.Module]] = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
 
 
@@ -48,7 +49,7 @@ class LeNet(ImageClassifier):
     def __init__(
         self,
         activation: Activation = "relu",
-        pooling: Literal["max", "avg"] = "max",
+        pooling: Pooling = "max",
         **kwargs,
     ):
         super().__init__(**kwargs)

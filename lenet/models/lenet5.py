@@ -1,0 +1,165 @@
+"""LeNet-5 to the letter of its paper, down to the last connection."""
+
+from collections import OrderedDict
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lenet.errors import UserError
+from lenet.models.base import ImageClassifier
+from lenet.models.rbf import BITMAPS, RBF, map_loss
+
+__all__ = ["TABLE", "LeNet5"]
+
+# Table I: which maps of S2 (rows) each map of C3 (columns) sees.
+_DRAWN = """
+X . . . X X X . . X X X X . X X
+X X . . . X X X . . X X X X . X
+X X X . . . X X X . . X . X X X
+. X X X . . X X X X . . X . X X
+. . X X X . . X X X X . X X . X
+. . . X X X . . X X X X . X X X
+"""
+_ROWS = [line.split() for line in _DRAWN.split("\n") if line]
+TABLE = [[i for i in range(6) if _ROWS[i][column] == "X"] for column in range(16)]
+
+
+class Squash(nn.Module):
+    """The paper's squashing function, ``1.7159 tanh(2x / 3)``, which maps 1 to 1 and -1 to -1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Squash every value into -1.7159..1.7159."""
+        return 1.7159 * torch.tanh(2 / 3 * x)
+
+
+class Subsampling(nn.Module):
+    """Sums of 2x2 pixels, times one trained coefficient and plus one trained bias a map.
+
+    Args:
+        channels: Number of maps.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels))
+        self.bias = nn.Parameter(torch.empty(channels))
+        _draw(self, fan_in=4)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Halve maps ``(N, C, H, W)`` in height and width."""
+        sums = F.avg_pool2d(maps, 2, divisor_override=1)
+        return sums * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
+
+
+class TableConvolution(nn.Module):
+    """A 5x5 convolution in which every map has inputs of its own.
+
+    Only the kernels that the table asks for exist. To run as one convolution they are set into a
+    whole bank of kernels, whose others are 0.
+
+    Args:
+        table: For every output map, the input maps that it sees.
+        in_channels: Number of input maps.
+    """
+
+    outputs: Tensor
+    inputs: Tensor
+
+    def __init__(self, table: list[list[int]], in_channels: int):
+        super().__init__()
+        pairs = torch.tensor([(i, j) for i, inputs in enumerate(table) for j in inputs])
+        self.register_buffer("outputs", pairs[:, 0], persistent=False)
+        self.register_buffer("inputs", pairs[:, 1], persistent=False)
+        self.bank = (len(table), in_channels, 5, 5)
+        self.weight = nn.Parameter(torch.empty(len(pairs), 5, 5))
+        self.bias = nn.Parameter(torch.empty(len(table)))
+        with torch.no_grad():
+            for i, inputs in enumerate(table):
+                limit = 2.4 / (25 * len(inputs))
+                self.weight[self.outputs == i] = torch.empty(len(inputs), 5, 5).uniform_(
+                    -limit, limit
+                )
+                self.bias[i].uniform_(-limit, limit)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map ``(N, C, H, W)`` to ``(N, C', H - 4, W - 4)``."""
+        kernels = self.weight.new_zeros(self.bank)
+        kernels[self.outputs, self.inputs] = self.weight
+        return F.conv2d(maps, kernels, self.bias)
+
+
+class LeNet5(ImageClassifier):
+    """LeNet-5 as published in 1998: 60,000 trained parameters, 340,908 connections.
+
+    Takes images ``(N, 1, 32, 32)`` from -0.1, the paper, to 1.175, the ink, and gives logits
+    ``(N, num_classes)``. Every map of C3 sees the maps of S2 that Table I says; S2 and S4 are sums
+    with one trained coefficient and bias a map; layers end in 1.7159 tanh(2x / 3); initial weights
+    are uniform within 2.4 / fan-in; ten fixed 7x12 drawings of digits are the output's codes, and
+    logits are the negated squared distances to them. The loss is the paper's maximum a posteriori
+    one, in which j, that the paper leaves open, is 0.1. So it is no cross-entropy, and not to be
+    compared with other models'.
+
+    What is not the paper's: the optimizer, which is any of PyTorch's; fewer classes take the first
+    codes; colour images give C1 as many input maps as they have channels.
+
+    Reference:
+        LeCun, Bottou, Bengio and Haffner. Gradient-based learning applied to document
+        recognition. Proceedings of the IEEE 86(11), 1998.
+
+    Args:
+        output: Last layer: rbf is the paper's, linear is today's and comes with cross-entropy.
+        **kwargs: Passed on to :class:`ImageClassifier`.
+
+    Raises:
+        UserError: If images are not 32x32, or the codes too few for the classes.
+    """
+
+    input_range = (-0.1, 1.175)
+
+    def __init__(self, output: Literal["rbf", "linear"] = "rbf", **kwargs):
+        super().__init__(**kwargs)
+        if self.image_size != 32:
+            raise UserError(
+                f"images of {self.image_size}x{self.image_size} do not fit LeNet5, which is built "
+                "for 32x32: leave out --data.image_size, or use --model LeNet."
+            )
+        if output == "rbf" and self.num_classes > len(BITMAPS):
+            raise UserError(
+                f"--model.output rbf: has codes for the {len(BITMAPS)} digits, not for "
+                f"{self.num_classes} classes. Use --model.output linear."
+            )
+        self.output = output
+        last = RBF(self.num_classes) if output == "rbf" else nn.Linear(84, self.num_classes)
+        self.network = nn.Sequential(
+            OrderedDict(
+                c1=nn.Conv2d(self.in_channels, 6, kernel_size=5),  # (N, 6, 28, 28)
+                squash1=Squash(),
+                s2=Subsampling(6),  # (N, 6, 14, 14)
+                squash2=Squash(),
+                c3=TableConvolution(TABLE, in_channels=6),  # (N, 16, 10, 10)
+                squash3=Squash(),
+                s4=Subsampling(16),  # (N, 16, 5, 5)
+                squash4=Squash(),
+                c5=nn.Conv2d(16, 120, kernel_size=5),  # (N, 120, 1, 1)
+                squash5=Squash(),
+                flatten=nn.Flatten(),  # (N, 120)
+                f6=nn.Linear(120, 84),
+                squash6=Squash(),
+                output=last,
+            )
+        )
+        for layer in self.network:
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):
+                _draw(layer, fan_in=layer.weight[0].numel())
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Give the paper's loss of a batch, or cross-entropy where the output is linear."""
+        return (map_loss if self.output == "rbf" else F.cross_entropy)(logits, labels)
+
+
+def _draw(layer: nn.Module, fan_in: int) -> None:
+    """Draw a layer's weights and biases as the paper does, by the inputs of one of its units."""
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, -2.4 / fan_in, 2.4 / fan_in)

@@ -1,0 +1,132 @@
+"""Every classification network of torchvision, sized to the data."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from lenet.errors import UserError, nearest
+from lenet.models.base import ImageClassifier
+
+__all__ = ["TorchvisionModel"]
+
+# Sides to propose where images are too small: those that people use.
+SIZES = (32, 48, 64, 96, 128, 160, 192, 224, 256, 288, 320)
+
+
+class TorchvisionModel(ImageClassifier):
+    """A network of torchvision by name: alexnet, vgg11, resnet18 and some eighty others.
+
+    Takes images ``(N, C, H, W)`` and gives logits ``(N, num_classes)``. The last layer is sized to
+    the classes, the first convolution to the channels: what it had for red, green and blue is added
+    up and shared out evenly, so that a grey image gives what it gave as a colour one. Further
+    outputs that help to train some of the networks are left out.
+
+    These networks are made for 224x224 pixels. Small images are brought to a size that a network
+    takes by ``--data.image_size 64 --data.resize true``; without the second, they are padded.
+
+    Args:
+        name: Name of the network, as in torchvision.models.list_models().
+        weights: Trained weights to start from, such as DEFAULT or IMAGENET1K_V1, which are fetched
+            when a training starts, and only then. By default the network starts untrained, and
+            nothing is fetched.
+        **kwargs: Passed on to :class:`ImageClassifier`.
+
+    Raises:
+        UserError: If there is no such network, or no such weights, or images are of a size that the
+            network does not take.
+    """
+
+    def __init__(self, name: str = "resnet18", weights: str | None = None, **kwargs):
+        super().__init__(**kwargs)
+        names = models.list_models(module=models)
+        if name not in names:
+            said = nearest(name, names) or f" There are {', '.join(names)}."
+            raise UserError(f"--model.name {name}: torchvision has no such network.{said}")
+        known = models.get_model_weights(name).__members__
+        if weights is not None and weights not in known:
+            raise UserError(
+                f"--model.weights {weights}: {name} has no such weights. There are "
+                f"{', '.join(known)}.{nearest(weights, known)}"
+            )
+        self.name, self.weights = name, weights
+        self._check_size()
+        self.network = self._build(self.image_size, num_classes=self.num_classes)
+
+    def _build(self, image_size: int, **options: Any) -> nn.Module:
+        if self.name.startswith("vit_"):
+            options["image_size"] = image_size
+        if self.name.startswith("maxvit_"):
+            options["input_size"] = (image_size, image_size)
+        if self.name in ("googlenet", "inception_v3"):
+            options |= {"aux_logits": False, "init_weights": True}
+        network = models.get_model(self.name, **options)
+        if hasattr(network, "transform_input"):
+            # It would turn one normalisation of colours into another, where ours is the data's.
+            network.transform_input = False  # type: ignore[assignment]
+        first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
+        if first.in_channels != self.in_channels:
+            kernels = first.weight.detach().sum(dim=1, keepdim=True) / self.in_channels
+            first.weight = nn.Parameter(kernels.repeat(1, self.in_channels, 1, 1))
+            first.in_channels = self.in_channels
+        return network
+
+    def _takes(self, image_size: int) -> bool:
+        """Try an image on a network without memory, which tells sizes and costs no time."""
+        try:
+            with torch.device("meta"), torch.no_grad():
+                network = self._build(image_size).eval()
+                network(torch.zeros(1, self.in_channels, image_size, image_size))
+        except NotImplementedError:
+            return True  # RegNets need numbers to be built, and take any size
+        except (RuntimeError, ValueError, AssertionError):
+            return False
+        return True
+
+    def _check_size(self) -> None:
+        if self._takes(self.image_size):
+            return
+        size = next((s for s in SIZES if s > self.image_size and self._takes(s)), 224)
+        raise UserError(
+            f"images of {self.image_size}x{self.image_size} do not fit {self.name}. What would: "
+            f"--data.image_size {size} --data.resize true."
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
+        if not self.network.training or len(images) > 1:
+            return self.network(images)
+        # A last batch of one image leaves batch normalisation without a deviation, where its maps
+        # are of one pixel. It takes what it has seen so far.
+        try:
+            return self.network.eval()(images)
+        finally:
+            self.network.train()
+
+    def on_fit_start(self) -> None:
+        """Start from the trained weights, unless this training goes on with another."""
+        if self.weights is not None and self._resumed is None:
+            self._take_over(self.weights)
+            self.weights = None  # once is enough
+        super().on_fit_start()
+
+    def _take_over(self, weights: str) -> None:
+        try:
+            trained = self._build(self.image_size, weights=weights)
+        except OSError as e:
+            raise UserError(
+                f"--model.weights {weights}: could not be downloaded ({e}). Leave it out to start "
+                "untrained."
+            ) from e
+        except (RuntimeError, ValueError) as e:
+            raise UserError(
+                f"--model.weights {weights}: not for images of {self.image_size}x"
+                f"{self.image_size}: try --data.image_size 224 --data.resize true."
+            ) from e
+        # All but the last layer, which is for other classes.
+        own = self.network.state_dict()
+        layers = (nn.Conv2d, nn.Linear)
+        last = [name for name, layer in trained.named_modules() if isinstance(layer, layers)][-1]
+        kept = {k: v for k, v in trained.state_dict().items() if k.rpartition(".")[0] != last}
+        self.network.load_state_dict({**own, **kept})

@@ -1,0 +1,50 @@
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import lenet as package
+from lenet import Digits, ImageClassifier, load
+from tests.conftest import TINY
+
+MODELS = sorted(
+    name
+    for name in package.__all__
+    if isinstance(cls := getattr(package, name), type)
+    and issubclass(cls, ImageClassifier)
+    and cls is not ImageClassifier
+)
+# A smaller network than its default, whose checkpoints are 130 MB each.
+FLAGS = {"TorchvisionModel": ["--model.name", "shufflenet_v2_x0_5"]}
+
+
+def test_every_model_is_public():
+    assert len(MODELS) >= 5
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_fits_digits_and_reloads_by_best(lenet, name):
+    done = lenet("fit", "--model", name, *FLAGS.get(name, []), *TINY)
+    assert done.code == 0, done.err
+    done = lenet("test", "--ckpt_path", "best", *TINY[-4:])
+    assert done.code == 0, done.err
+    [result] = Path("runs").glob(f"{name}-Digits-1/test.json")
+    found = re.search(r'"test/accuracy": ([\d.]+)', result.read_text())
+    model, data = load("best"), Digits()
+    images, labels = data.read(train=False)
+    with torch.inference_mode():
+        logits = model(data.normalize(data.to_size(images), model.input_range))
+    right = (logits.argmax(dim=1) == labels).float().mean().item()
+    assert found
+    assert float(found[1]) == pytest.approx(right, abs=0.01)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_option_of_every_model_is_explained(lenet, name):
+    done = lenet("fit", "--model.help", name)
+    assert done.code == 0, done.err
+    options = re.findall(r"\n  --model\.(\w+)[^\n]*(?:\n {4,}([^\n(]*))?", done.out)
+    assert "lr" in dict(options)
+    assert [option for option, text in options if not text.strip() and option != "help"] == []
+    assert (getattr(package, name).__doc__ or "").splitlines()[0].rstrip(".") in done.out
