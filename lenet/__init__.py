@@ -8,13 +8,41 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lenet.checkpoints import load
-    from lenet.data import MNIST, Digits, ImageDataModule
+    from lenet.data import (
+        CIFAR10,
+        CIFAR100,
+        EMNIST,
+        KMNIST,
+        MNIST,
+        QMNIST,
+        USPS,
+        Digits,
+        FashionMNIST,
+        ImageDataModule,
+        ImageFolder,
+    )
     from lenet.models import ImageClassifier, LeNet
     from lenet.trainer import Trainer
 
 __version__ = "0.1.0"
 
-__all__ = ["MNIST", "Digits", "ImageClassifier", "ImageDataModule", "LeNet", "Trainer", "load"]
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "EMNIST",
+    "KMNIST",
+    "MNIST",
+    "QMNIST",
+    "USPS",
+    "Digits",
+    "FashionMNIST",
+    "ImageClassifier",
+    "ImageDataModule",
+    "ImageFolder",
+    "LeNet",
+    "Trainer",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:
