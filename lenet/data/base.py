@@ -33,11 +33,11 @@ class ImageDataModule(pl.LightningDataModule):
     those that the data set was published with.
 
     A subclass names the data set: ``classes``, ``in_channels``, ``mean`` and ``std`` of the
-    training images in [0, 1], ``fetch`` and ``read``.
+    training images in [0, 1], ``usual_val_size``, ``read``, and ``fetch`` if it is downloaded.
 
     Args:
-        root: Folder of the data sets. By default the environment variable PATH_DATASETS, or else
-            ``data``.
+        root: Folder of the data sets, or for ImageFolder that of the images. By default the
+            environment variable PATH_DATASETS, or else ``data``.
         batch_size: Images in a batch, on every device.
         val_size: Number of training images that are held out for validation. By default what is
             usual for the data set.
