@@ -84,17 +84,18 @@ def check_classes(root: Path, parts: dict[str, Part], classes: tuple[str, ...]) 
         raise UserError(
             f"--data.root {root}: has {found} where there must be two or more. Each is a folder."
         )
+    for part, found in parts.items():
+        strange = [name for name, paths in found.items() if paths and name not in classes]
+        if strange:
+            known = "--data.class_names, or the checkpoint," if part == "train" else "training"
+            raise UserError(
+                f"{root}: {part} has {_quoted(strange)}, where {known} has {_quoted(classes)}."
+            )
     empty = [name for name in classes if not parts["train"].get(name)] if "train" in parts else []
     if empty:
         raise UserError(
             f"{root}: no images to train on in {_quoted(empty)}. Add some, or remove it."
         )
-    for part, found in parts.items():
-        strange = [name for name, paths in found.items() if paths and name not in classes]
-        if strange:
-            raise UserError(
-                f"{root}: {part} has {_quoted(strange)}, where training has {_quoted(classes)}."
-            )
 
 
 def _quoted(names: list[str] | tuple[str, ...]) -> str:
