@@ -1,5 +1,6 @@
 """MNIST and its like, in the IDX files that torchvision keeps. All are grey and 28x28."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -52,8 +53,9 @@ class MNIST(ImageDataModule):
             files = self.files(train)
             self._check(files)
             if not all(file.is_file() for file in files):
-                name, names = type(self).__name__, " and ".join(file.name for file in files)
-                download(lambda: self.open(train, download=True), name, self.folder, names)  # noqa: B023
+                names = " and ".join(file.name for file in files)
+                fetch = partial(self.open, train, download=True)
+                download(fetch, type(self).__name__, self.folder, names)
                 self._check(files)
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,7 @@
 """USPS, in the two files that torchvision keeps."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torchvision import datasets
@@ -33,7 +35,7 @@ class USPS(ImageDataModule):
         """Download the files, each checked by its MD5 sum, unless they are there."""
         for train, file in ((True, "usps.bz2"), (False, "usps.t.bz2")):
             if not (self.root / file).is_file():
-                download(lambda: self._open(train, download=True), "USPS", self.root, file)  # noqa: B023
+                download(partial(self._open, train, download=True), "USPS", self.root, file)
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Read one half from its file."""

@@ -235,6 +235,22 @@ def test_a_checkpoint_keeps_figures_and_names_as_plain_values(lenet, photos):
     assert kept["colour"] is True
 
 
+def test_a_run_is_gone_on_with_and_repeated_from_its_config(lenet, photos):
+    assert lenet("fit", *FOLDER).code == 0
+    done = lenet("fit", "--ckpt_path", "last", "--trainer.max_epochs", "2")
+    assert done.code == 0, done.err
+    first = (RUN / "metrics.csv").read_text().splitlines()
+    assert len(first) == 3
+    done = lenet("fit", "--config", RUN / "config-1.yaml", "--trainer.max_epochs", "2")
+    assert done.code == 0, done.err
+    again = Path("runs/LeNet-ImageFolder-2/metrics.csv").read_text().splitlines()
+    assert again == first
+    done = lenet("test", *FOLDER[-4:], "--ckpt_path", "best", "--print_config")
+    assert "- été" in done.out
+    Path("printed.yaml").write_text(done.out, encoding="utf-8")
+    assert lenet("test", "--config", "printed.yaml", "--print_config").out == done.out
+
+
 @pytest.mark.parametrize("names", [("1", "2"), ("null", "true"), ("torch.nn", "$x$ {y}", "a,b")])
 def test_a_class_may_be_called_anything(lenet, tmp_path, names):
     write_folder(tmp_path / "mine", names, count=6)
