@@ -84,6 +84,12 @@ def small(tmp_path, monkeypatch) -> Callable[[str], Path]:
     return write
 
 
+@pytest.fixture
+def photos(small) -> Path:
+    """Write a folder of images: three classes of ten."""
+    return small("ImageFolder")
+
+
 # Where the environment says that the real files are, before a test changes it.
 REAL_MNIST = Path(os.environ.get("PATH_DATASETS", "data")).absolute()
 

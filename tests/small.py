@@ -18,6 +18,7 @@ DATA = (
     *("USPS", "CIFAR10", "CIFAR100", "Digits", "ImageFolder"),
 )
 SPLITS = tuple(emnist.SPLITS)
+FOLDER_CLASSES = ("blue sky", "night", "été")
 
 
 def random_images(*shape: int, seed: int = 0) -> np.ndarray:
@@ -102,8 +103,8 @@ def write_image(path: Path, shade: int | tuple[int, int, int], size=(20, 16), se
     Image.fromarray((np.array(shade) + noise).clip(0, 255).astype(np.uint8)).save(path)
 
 
-def write_folder(root: Path, classes=("blue sky", "été", "night"), count: int = 10) -> None:
-    """Write so many images of each class, of several sizes."""
+def write_folder(root: Path, classes=FOLDER_CLASSES, count: int = 10) -> None:
+    """Write so many images of each class, of several sizes: a name has a space, another accents."""
     for place, name in enumerate(classes):
         for i in range(count):
             colour = (40 + 70 * place, 120, 220 - 70 * place)
@@ -128,3 +129,14 @@ def write_data(root: Path, name: str, monkeypatch) -> None:
         write_folder(root)
     if name not in ("Digits", "ImageFolder", "EMNIST"):
         monkeypatch.setattr(getattr(lenet, name), "usual_val_size", 10)
+
+
+def split_up(root: Path) -> Path:
+    """Make folders train, val and test of a folder of classes."""
+    for name in FOLDER_CLASSES:
+        for part, numbers in (("val", (0, 1)), ("test", (2, 3, 4)), ("train", range(5, 10))):
+            (root / part / name).mkdir(parents=True)
+            for i in numbers:
+                (root / name / f"{i:02}.png").rename(root / part / name / f"{i:02}.png")
+        (root / name).rmdir()
+    return root
