@@ -8,19 +8,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lenet.checkpoints import load
-    from lenet.data import MNIST, Digits, ImageDataModule
+    from lenet.data import (
+        CIFAR10,
+        CIFAR100,
+        EMNIST,
+        KMNIST,
+        MNIST,
+        QMNIST,
+        USPS,
+        Digits,
+        FashionMNIST,
+        ImageDataModule,
+        ImageFolder,
+    )
     from lenet.models import MLP, ConvNet, ImageClassifier, LeNet, LeNet5, TorchvisionModel
     from lenet.trainer import Trainer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "EMNIST",
+    "KMNIST",
     "MLP",
     "MNIST",
+    "QMNIST",
+    "USPS",
     "ConvNet",
     "Digits",
+    "FashionMNIST",
     "ImageClassifier",
     "ImageDataModule",
+    "ImageFolder",
     "LeNet",
     "LeNet5",
     "TorchvisionModel",

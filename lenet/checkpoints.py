@@ -111,6 +111,8 @@ def check_names(
         UserError: If there is a class path that is neither ours, nor PyTorch's, nor named.
     """
     for option, value in strings(values):
+        if option == "data.class_names":
+            continue  # words, whatever they are: they are never used to find anything
         if value in named or (_IMPORT_PATH.fullmatch(value) and value.startswith(allowed)):
             continue
         # A string can stand for a class, or for a config file that names one, where one is wanted.
@@ -136,8 +138,16 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
     """Refuse weights that do not fit a model, by the first that does not.
 
     Raises:
-        UserError: With the name and both shapes.
+        UserError: With the numbers of classes or channels, or else the name and both shapes.
     """
+    trained = checkpoint[_KEYS["model"]]
+    for size, what in (("num_classes", "classes"), ("in_channels", "channels")):
+        there, here = trained.get(size), getattr(model, size, None)
+        if None not in (there, here) and there != here:
+            raise UserError(
+                f"--ckpt_path {path}: was trained for {there} {what}, where the data has {here}. "
+                "Leave out the --data options that differ from the training's, or train anew."
+            )
     saved, wanted = checkpoint["state_dict"], model.state_dict()
     for name in [*wanted, *saved]:
         there, here = (

@@ -7,6 +7,7 @@ time of its ``config.yaml``, which nothing but ``fit`` writes. Plain paths, no P
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,10 +51,11 @@ def create(root: str | Path, name: str) -> Path:
 
 
 def discard(folder: str | Path | None) -> None:
-    """Remove the folder of a run that came to nothing, if nothing is in it."""
+    """Remove the folder of a run that came to nothing, if nothing is in it but a logger's start."""
     if folder is not None:
         with contextlib.suppress(OSError):
-            os.rmdir(folder)
+            if all(name.startswith("events.out.tfevents") for name in os.listdir(folder)):
+                shutil.rmtree(folder)
 
 
 def folder_of(checkpoint: Path) -> Path:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from lenet.__main__ import main
+from tests.small import write_data, write_mnist
 
 # Tests run beside each other: one thread each is faster than all of them on all cores.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -72,17 +72,27 @@ def lenet_process() -> Run:
 @pytest.fixture
 def mnist_root(tmp_path) -> Path:
     """Write MNIST's four files with 120 and 30 random images, in torchvision's layout."""
-    raw = tmp_path / "mnist" / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    random = np.random.default_rng(0)
-    for part, count in (("train", 120), ("t10k", 30)):
-        images = random.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        header = b"\x00\x00\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (count, 28, 28))
-        (raw / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
-        header = b"\x00\x00\x08\x01" + count.to_bytes(4, "big")
-        (raw / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
-    return raw.parent.parent
+    write_mnist(tmp_path / "mnist")
+    return tmp_path / "mnist"
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch) -> Callable[[str], Path]:
+    """Write small files of any data set, and let PATH_DATASETS name their folder."""
+
+    def write(name: str) -> Path:
+        root = tmp_path / f"{name}-files"
+        write_data(root, name, monkeypatch)
+        monkeypatch.setenv("PATH_DATASETS", str(root))
+        return root
+
+    return write
+
+
+@pytest.fixture
+def photos(small) -> Path:
+    """Write a folder of images: three classes of ten."""
+    return small("ImageFolder")
 
 
 # Where the environment says that the real files are, before a test changes it.

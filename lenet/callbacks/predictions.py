@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ SEEN_SIZE = 280  # pixels: the least height of a saved image, so that a person c
 class PredictionWriter(pl.Callback):
     """Write predictions into the run's folder: a table, some random images, a contact sheet.
 
-    ``predictions.csv`` has a row an image: its index, its label where that is known, the
+    ``predictions.csv`` has a row an image: its index, its file where it has one, its label, the
     prediction, the confidence, and the probability of every class, in [0, 1]. The images are
     ``predictions/<index>_predicted_<class>.png``, and together, with the wrong ones marked, they
     are the contact sheet ``predictions.png``.
@@ -71,7 +72,8 @@ class PredictionWriter(pl.Callback):
         order = indices.argsort()
         indices, labels, probabilities = indices[order], labels[order], probabilities[order]
         run = Path(folder)
-        write_table(run / "predictions.csv", data.classes, indices, labels, probabilities)
+        table = (data.classes, indices, labels, probabilities, data.names)
+        write_table(run / "predictions.csv", *table)
         chosen = torch.randperm(len(indices))[: self.num_images].sort().values
         confidence, predicted = probabilities[chosen].max(dim=1)
         images = data.sets["predict"].images[indices[chosen]]
@@ -92,19 +94,25 @@ class PredictionWriter(pl.Callback):
 
 
 def write_table(
-    path: Path, classes: tuple[str, ...], indices: Tensor, labels: Tensor, probabilities: Tensor
+    path: Path,
+    classes: tuple[str, ...],
+    indices: Tensor,
+    labels: Tensor,
+    probabilities: Tensor,
+    names: Sequence[str] | None = None,
 ) -> None:
-    """Write a row an image, in the order of their indices, and put the file in place when whole."""
+    """Write a row an image, with its name if it has one, and put the file in place when whole."""
     confidence, predicted = (column.tolist() for column in probabilities.max(dim=1))
     columns = (indices.tolist(), labels.tolist(), predicted, confidence, probabilities.tolist())
     aside = path.with_suffix(".csv.part")
     with aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        header = ["index", "label", "prediction", "confidence"]
+        header = ["index", *(["image"] if names else []), "label", "prediction", "confidence"]
         writer.writerow([*header, *(f"probability of {name}" for name in classes)])
         for index, label, guess, p, every in zip(*columns, strict=True):
-            row = [index, classes[label], classes[guess], f"{p:.6f}", *(f"{q:.6f}" for q in every)]
-            writer.writerow(row)
+            image = [index, names[index]] if names else [index]
+            said = [classes[label], classes[guess], f"{p:.6f}", *(f"{q:.6f}" for q in every)]
+            writer.writerow([*image, *said])
     os.replace(aside, path)
 
 
@@ -134,7 +142,8 @@ def write_sheet(path: Path, images: Tensor, titles: list[str], wrong: list[bool]
         axis.set_axis_off()
     for axis, image, title, bad in zip(axes, images, titles, wrong, strict=False):
         axis.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=255)
-        axis.set_title(title, fontsize=11, color="crimson" if bad else "black")
+        colour = "crimson" if bad else "black"
+        axis.set_title(title, fontsize=11, color=colour, parse_math=False)  # "$" is a character
         if bad:
             axis.set_axis_on()
             axis.set(xticks=[], yticks=[])

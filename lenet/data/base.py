@@ -1,4 +1,4 @@
-"""What all data modules share: fetch, split, hold in memory, batch, normalise.
+"""What all data modules share: fetch, split, batch, bring to size, normalise.
 
 The images stay in memory as they were published, one byte a value. A batch is one index operation,
 and padding or resizing, scaling and normalising are done to a whole batch on its device, so nothing
@@ -7,56 +7,23 @@ in here is done image by image.
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler
 
 from lenet.data.augmentation import random_affine
+from lenet.data.files import cores
+from lenet.data.memory import Images, TensorImages, as_it_is
 from lenet.errors import UserError
 
-__all__ = ["ImageDataModule", "TensorImages"]
-
-
-class TensorImages(Dataset):
-    """Some of the images in memory, a whole batch of them at a time.
-
-    Args:
-        images: All of them, ``(N, C, H, W)``, ``uint8``.
-        labels: Their classes, ``(N,)``.
-        indices: Which of them these are, in order. By default all.
-        with_index: Whether a batch ends with the images' indices.
-    """
-
-    def __init__(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        indices: Tensor | None = None,
-        with_index: bool = False,
-    ):
-        self.images, self.labels = images, labels
-        self.indices = torch.arange(len(images)) if indices is None else indices
-        self.with_index = with_index
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitems__(self, positions: list[int]) -> tuple[Tensor, ...]:
-        """Give images ``(N, C, H, W)`` and labels ``(N,)``. DataLoader asks for a batch at once."""
-        chosen = self.indices[torch.tensor(positions)]
-        batch = (self.images[chosen], self.labels[chosen])
-        return (*batch, chosen) if self.with_index else batch
-
-
-def as_it_is(batch: Any) -> Any:
-    """Collate nothing: a batch is fetched as one."""
-    return batch
+__all__ = ["ImageDataModule"]
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):
@@ -67,11 +34,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     those that the data set was published with.
 
     A subclass names the data set: ``classes``, ``in_channels``, ``mean`` and ``std`` of the
-    training images in [0, 1], ``fetch`` and ``read``.
+    training images in [0, 1], ``usual_val_size``, ``read``, and ``fetch`` if it is downloaded.
 
     Args:
-        root: Folder of the data sets. By default the environment variable PATH_DATASETS, or else
-            ``data``.
+        root: Folder of the data sets, or for ImageFolder that of the images. By default the
+            environment variable PATH_DATASETS, or else ``data``.
         batch_size: Images in a batch, on every device.
         val_size: Number of training images that are held out for validation. By default what is
             usual for the data set.
@@ -79,7 +46,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         image_size: Height and width that images are brought to, in pixels.
         resize: Whether smaller images are resized, or else padded with black. By default what
             suits the data set. Larger ones are always resized.
-        num_workers: Processes that load batches. Images in memory need none.
+        num_workers: Processes that load batches. By default none where the images are in memory,
+            or else as many as there are cores, up to 8.
         rotation: Greatest random rotation of a training image, either way, in degrees.
         scaling: Greatest random change of its size, as a part of it: 0.1 gives 0.9 to 1.1 times.
         shear: Greatest random slant, either way, in degrees.
@@ -89,12 +57,13 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         UserError: If a number is out of range, or the data cannot be had.
     """
 
-    classes: ClassVar[tuple[str, ...]]
-    in_channels: ClassVar[int] = 1
-    mean: ClassVar[tuple[float, ...]]
-    std: ClassVar[tuple[float, ...]]
-    usual_val_size: ClassVar[int]
-    usually_resized: ClassVar[bool] = False
+    classes: tuple[str, ...]
+    in_channels: int = 1
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    usual_val_size: int
+    usually_resized: bool = False
+    names: Sequence[str] | None = None  # of the test images, where they have some
 
     def __init__(
         self,
@@ -104,7 +73,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         split_seed: int = 0,
         image_size: int = 32,
         resize: bool | None = None,
-        num_workers: int = 0,
+        num_workers: int | None = None,
         rotation: float = 0.0,
         scaling: float = 0.0,
         shear: float = 0.0,
@@ -129,7 +98,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.save_hyperparameters(logger=False)  # `image_size` is the model's as well
         self.root = Path(root or os.environ.get("PATH_DATASETS") or "data").expanduser().absolute()
         self.batch_size = batch_size
-        self.val_size = self.usual_val_size if val_size is None else val_size
+        self.val_size = val_size
         self.split_seed = split_seed
         self.image_size = image_size
         self.resize = self.usually_resized if resize is None else resize
@@ -146,12 +115,34 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Download the data set to the root if it is not there. By default there is nothing to."""
 
     @abstractmethod
-    def read(self, train: bool) -> tuple[Tensor, Tensor]:
+    def read(self, train: bool) -> tuple[Images, Tensor]:
         """Read images ``(N, C, H, W)`` as ``uint8`` and labels ``(N,)`` from the root.
 
         Args:
             train: Whether the training images are wanted, or else the test images.
         """
+
+    def divide(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the indices of the images to train on, and of those to validate on."""
+        order = torch.randperm(
+            len(labels), generator=torch.Generator().manual_seed(self.split_seed)
+        )
+        val_size = self.checked_val_size(len(labels))
+        return order[val_size:], order[:val_size]
+
+    def checked_val_size(self, available: int) -> int:
+        """Give ``val_size``, of so many training images.
+
+        Raises:
+            UserError: If none would be left to train on.
+        """
+        val_size = self.usual_val_size if self.val_size is None else self.val_size
+        if val_size >= available:
+            raise UserError(
+                f"--data.val_size {val_size}: {type(self).__name__} has {available} "
+                "training images, of which some must be left to train on."
+            )
+        return val_size
 
     def prepare_data(self) -> None:
         """Fetch the data set, in one process of each machine."""
@@ -161,15 +152,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Read what the stage needs and does not have yet."""
         if stage in ("fit", "validate") and "train" not in self.sets:
             images, labels = self.read(train=True)
-            if self.val_size >= len(images):
-                raise UserError(
-                    f"--data.val_size {self.val_size}: {type(self).__name__} has {len(images)} "
-                    "training images, of which some must be left to train on."
-                )
-            order = torch.randperm(
-                len(images), generator=torch.Generator().manual_seed(self.split_seed)
-            )
-            val, train = order[: self.val_size], order[self.val_size :]
+            train, val = self.divide(labels)
             self.sets["train"] = TensorImages(images, labels, train)
             self.sets["val"] = TensorImages(images, labels, val)
         if stage in ("test", "predict") and "test" not in self.sets:
@@ -194,7 +177,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return self._loader("predict")
 
     def _loader(self, name: str, shuffle: bool = False) -> DataLoader:
-        images = self.sets[name]
+        images, num_workers = self.sets[name], self.num_workers
+        if num_workers is None:
+            num_workers = 0 if isinstance(images.images, Tensor) else cores()
         # On one device as on several: the order depends on the seed and the epoch alone, so that a
         # resumed training goes on as it would have. Evaluation repeats no image to make the
         # devices' shares equal, which would count it twice.
@@ -210,10 +195,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
                 # It adds the epoch: neighbouring seeds must not be neighbouring orders.
                 seed=1_000_003 * torch.initial_seed() % 2**62,
             ),
-            num_workers=self.num_workers,
+            num_workers=num_workers,
             collate_fn=as_it_is,
             pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
+            persistent_workers=num_workers > 0,
         )
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:

@@ -1,18 +1,19 @@
-"""MNIST, in the files that torchvision keeps."""
+"""MNIST and its like, in the IDX files that torchvision keeps. All are grey and 28x28."""
 
-import contextlib
-import io
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torchvision import datasets
 
 from lenet.data.base import ImageDataModule
+from lenet.data.fetching import FAILURES, download
+from lenet.data.idx import check_idx
 from lenet.errors import UserError
 
-__all__ = ["MNIST"]
+__all__ = ["KMNIST", "MNIST", "QMNIST", "FashionMNIST"]
 
 
 class MNIST(ImageDataModule):
@@ -30,67 +31,141 @@ class MNIST(ImageDataModule):
     mean = (0.1307,)
     std = (0.3081,)
     usual_val_size = 5000
+    first_label = 0
+
+    @property
+    def folder(self) -> Path:
+        """Where torchvision keeps the files."""
+        return self.root / self.dataset.__name__ / "raw"
+
+    def files(self, train: bool) -> tuple[Path, Path]:
+        """Name the files of one half: images and labels."""
+        part = self.folder / ("train" if train else "t10k")
+        return Path(f"{part}-images-idx3-ubyte"), Path(f"{part}-labels-idx1-ubyte")
+
+    def open(self, train: bool, **kwargs: Any) -> datasets.MNIST:
+        """Open one half with torchvision, which reads all of it."""
+        return self.dataset(str(self.root), train=train, **kwargs)
 
     def fetch(self) -> None:
-        """Download the four files, each checked by its MD5 sum, unless they are there."""
-        name, folder = self.dataset.__name__, self.root / self.dataset.__name__ / "raw"
-        self.check_files(folder)
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):  # it prints every mirror that fails
-                self.dataset(str(self.root), train=False, download=True)
-        except (OSError, RuntimeError, EOFError, ValueError, AssertionError) as e:
-            self.check_files(folder)
-            reason = str(e).strip().splitlines()[0].rstrip(".:") if str(e).strip() else "no answer"
-            raise UserError(
-                f"{name} is not in {folder} and could not be downloaded ({reason}). Put its four "
-                "files there, or name the folder that has them with --data.root or PATH_DATASETS, "
-                "or train on digits that need no download: --config configs/digits.yaml."
-            ) from e
+        """Download the files, each checked by its MD5 sum, unless they are there."""
+        for train in (False, True):
+            files = self.files(train)
+            self._check(files)
+            if not all(file.is_file() for file in files):
+                names = " and ".join(file.name for file in files)
+                fetch = partial(self.open, train, download=True)
+                download(fetch, type(self).__name__, self.folder, names)
+                self._check(files)
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Read the files of one half from the root."""
-        folder = self.root / self.dataset.__name__ / "raw"
-        self.check_files(folder)
-        dataset = self.dataset(str(self.root), train=train)
-        images, labels = dataset.data, dataset.targets
-        part = "train" if train else "t10k"
+        files = self.files(train)
+        self._check(files)
+        try:
+            dataset = self.open(train)
+        except FAILURES as e:
+            raise UserError(f"{files[0]} and {files[1].name}: cannot be read ({e}).") from e
+        images, labels = dataset.data, self.labels(dataset.targets)
         if len(images) != len(labels) or not len(images) or images.shape[1:] != (28, 28):
             raise UserError(
-                f"{folder}: the {part} files have {len(images)} images of "
+                f"{files[0]} and {files[1].name}: have {len(images)} images of "
                 f"{'x'.join(map(str, images.shape[1:]))} and {len(labels)} labels, where as many "
                 "28x28 images as labels belong. Delete them to have them downloaded again."
             )
-        if int(labels.max()) >= self.num_classes:
+        least, most = int(labels.min()), int(labels.max())
+        if least < 0 or most >= self.num_classes:
             raise UserError(
-                f"{folder}: the {part} labels go up to {int(labels.max())}, where "
-                f"{type(self).__name__} has {self.num_classes} classes."
+                f"{files[1]}: the labels go from {least + self.first_label} to "
+                f"{most + self.first_label}, where {type(self).__name__} has {self.num_classes} "
+                f"classes from {self.first_label} on."
             )
-        return images.unsqueeze(1), labels.to(torch.int64)
+        return self.upright(images).unsqueeze(1), labels
+
+    def labels(self, targets: Tensor) -> Tensor:
+        """Give the classes ``(N,)``, from 0 on, out of what the file has for labels."""
+        return targets.to(torch.int64) - self.first_label
+
+    def upright(self, images: Tensor) -> Tensor:
+        """Turn images ``(N, 28, 28)`` the right way up where the file has them otherwise."""
+        return images
 
     @staticmethod
-    def check_files(folder: Path) -> None:
-        """Refuse a file whose length is not what its own header says.
+    def _check(files: tuple[Path, Path]) -> None:
+        for file in files:
+            if file.is_file():
+                check_idx(file)
 
-        Raises:
-            UserError: With the file's name and both lengths.
-        """
-        for file in sorted(folder.glob("*-ubyte")):
-            with file.open("rb") as stream:
-                header = stream.read(16)
-            dimensions = header[3] if len(header) > 3 and header[:3] == b"\x00\x00\x08" else 0
-            start = 4 + 4 * dimensions
-            if dimensions not in (1, 3) or len(header) < start:
-                raise UserError(
-                    f"{file}: not an IDX file of bytes, by its first {min(len(header), 4)} bytes. "
-                    "Delete it to have it downloaded again."
-                )
-            expected = start
-            length = 1
-            for i in range(dimensions):
-                length *= int.from_bytes(header[4 + 4 * i : 8 + 4 * i], "big")
-            expected += length
-            if (size := file.stat().st_size) != expected:
-                raise UserError(
-                    f"{file}: has {size:,} bytes where its header says {expected:,}. It is cut off "
-                    "or damaged: delete it to have it downloaded again."
-                )
+
+class FashionMNIST(MNIST):
+    """Fashion-MNIST: 60,000 training and 10,000 test images of clothes, grey, 28x28, ten classes.
+
+    5,000 of the training images are held out for validation. The mean and deviation are those of
+    the training images, 0.2860 and 0.3530.
+
+    Reference:
+        Xiao, Rasul and Vollgraf. Fashion-MNIST: a novel image dataset for benchmarking machine
+        learning algorithms. arXiv:1708.07747, 2017.
+    """
+
+    dataset = datasets.FashionMNIST
+    classes = (
+        *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    )
+    mean = (0.2860,)
+    std = (0.3530,)
+
+
+class KMNIST(MNIST):
+    """Kuzushiji-MNIST: 60,000 training and 10,000 test images of old Japanese, grey, 28x28.
+
+    Ten characters of the cursive script, one out of each row of the hiragana, named by how they are
+    read. 5,000 of the training images are held out for validation. The mean and deviation are
+    those of the training images, 0.1918 and 0.3483.
+
+    Reference:
+        Clanuwat, Bober-Irizar, Kitamoto, Lamb, Yamamoto and Ha. Deep learning for classical
+        Japanese literature. arXiv:1812.01718, 2018.
+    """
+
+    dataset = datasets.KMNIST
+    classes = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+    mean = (0.1918,)
+    std = (0.3483,)
+
+
+class QMNIST(MNIST):
+    """QMNIST: MNIST made again, with all of its 60,000 test images, of digits, grey, 28x28.
+
+    The 60,000 training images are MNIST's, of which 5,000 are held out for validation. Of the test
+    images the first 10,000 are MNIST's, and the further 50,000 are those that had been lost. The
+    mean and deviation are MNIST's, 0.1307 and 0.3081.
+
+    Reference:
+        Yadav and Bottou. Cold case: the lost MNIST digits. NeurIPS, 2019.
+
+    Args:
+        what: Which test images: ``"test"`` all 60,000, ``"test10k"`` those of MNIST,
+            ``"test50k"`` the further ones.
+        **kwargs: Passed on to :class:`ImageDataModule`.
+    """
+
+    dataset = datasets.QMNIST
+
+    def __init__(self, what: Literal["test", "test10k", "test50k"] = "test", **kwargs: Any):
+        super().__init__(**kwargs)
+        self.what = what
+
+    def files(self, train: bool) -> tuple[Path, Path]:
+        """Name the files of one half: images and labels."""
+        part = self.folder / f"qmnist-{'train' if train else 'test'}"
+        return Path(f"{part}-images-idx3-ubyte"), Path(f"{part}-labels-idx2-int")
+
+    def open(self, train: bool, **kwargs: Any) -> datasets.MNIST:
+        """Open one half with torchvision, which reads all of it."""
+        return datasets.QMNIST(str(self.root), what="train" if train else self.what, **kwargs)
+
+    def labels(self, targets: Tensor) -> Tensor:
+        """Give the classes, the first of eight columns: the others say who wrote it, and where."""
+        return targets[:, 0].to(torch.int64)

@@ -74,6 +74,18 @@ def test_the_table_counts_confidence_by_the_predicted_class(tmp_path):
     ]
 
 
+def test_the_table_has_the_names_of_images_that_have_one(tmp_path):
+    probabilities = torch.tensor([[0.25, 0.75], [0.9, 0.1]])
+    path, names = tmp_path / "table.csv", ["no/ä b.png", "yes/1.png"]
+    rows = (torch.tensor([0, 1]), torch.tensor([0, 1]), probabilities, names)
+    write_table(path, ("no", "yes"), *rows)
+    assert path.read_text(encoding="utf-8").splitlines() == [
+        "index,image,label,prediction,confidence,probability of no,probability of yes",
+        "0,no/ä b.png,no,yes,0.750000,0.250000,0.750000",
+        "1,yes/1.png,yes,no,0.900000,0.900000,0.100000",
+    ]
+
+
 @pytest.mark.parametrize("wrong", [True, False])
 def test_only_wrong_predictions_are_marked_red(tmp_path, wrong):
     images = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)

@@ -1,0 +1,147 @@
+"""Image files of any size and kind, brought to one size and to grey or colour.
+
+What a file becomes depends on the file and the options alone, so that it is the same whether all
+are decoded beforehand or each when it is asked for.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Literal
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.transforms.functional import pil_to_tensor
+
+from lenet.errors import UserError
+
+__all__ = ["Framing", "ImageFiles", "cores", "decode", "is_colour"]
+
+Framing = Literal["crop", "pad", "stretch"]
+GREY = ("1", "L", "LA", "La", "I", "F")
+NAMED = 3  # broken files that a message names
+
+
+class ImageFiles:
+    """Image files that are indexed like a tensor ``(N, C, H, W)``, and decoded when they are.
+
+    Args:
+        root: Folder that the paths start from.
+        paths: The files.
+        channels: 1 for grey, 3 for colour.
+        size: Height and width that they are brought to, in pixels.
+        framing: How, see :func:`decode`.
+    """
+
+    def __init__(
+        self, root: str, paths: Sequence[str], channels: int, size: int, framing: Framing = "crop"
+    ):
+        self.root, self.paths = root, paths
+        self.framing: Framing = framing
+        self.shape = (len(paths), channels, size, size)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, indices: Tensor) -> Tensor:
+        """Decode some: images ``(N, C, H, W)``, ``uint8``."""
+        images = torch.empty(len(indices), *self.shape[1:], dtype=torch.uint8)
+        for image, index in zip(images, indices.tolist(), strict=True):
+            image.copy_(self._decode(index))
+        return images
+
+    def scan(self, keep: bool) -> tuple["Tensor | ImageFiles", Tensor]:
+        """Decode all of them once, and refuse the broken ones together.
+
+        Args:
+            keep: Whether to keep the images in memory.
+
+        Returns:
+            The images, or else these files, and the sums of each image's values and of their
+            squares, ``(2, N, C)``, in whole numbers, which are the same in any order.
+
+        Raises:
+            UserError: With the number of files that cannot be decoded, and the first of them.
+        """
+        images = torch.empty(*self.shape, dtype=torch.uint8) if keep else None
+        sums = torch.zeros(2, *self.shape[:2], dtype=torch.int64)
+        broken: list[str] = []
+        with ThreadPoolExecutor(cores()) as pool:  # Pillow decodes outside of Python's lock
+            for start in range(0, len(self), 1024):
+                part = range(start, min(start + 1024, len(self)))
+                for i, found in zip(part, pool.map(self._try, part), strict=True):
+                    if isinstance(found, str):
+                        broken.append(f"{self.paths[i]} ({found})")
+                        continue
+                    values = found.flatten(1).long()
+                    sums[0, i], sums[1, i] = values.sum(1), values.square().sum(1)
+                    if images is not None:
+                        images[i] = found
+        if broken:
+            more = f" and {len(broken) - NAMED:,} more" if len(broken) > NAMED else ""
+            raise UserError(
+                f"{self.root}: {len(broken):,} of {len(self):,} images cannot be read: "
+                f"{', '.join(broken[:NAMED])}{more}. Mend or remove them."
+            )
+        return (self if images is None else images), sums
+
+    def _decode(self, index: int) -> Tensor:
+        path = os.path.join(self.root, self.paths[index])
+        return decode(path, self.shape[1], self.shape[2], self.framing)
+
+    def _try(self, index: int) -> Tensor | str:
+        try:
+            return self._decode(index)
+        except Exception as e:  # what a decoder raises depends on the format and on the damage
+            if isinstance(e, Image.UnidentifiedImageError):
+                return "not an image"
+            said = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
+            return " ".join(said.split())[:80] or type(e).__name__
+
+
+def decode(path: str, channels: int, size: int, framing: Framing = "crop") -> Tensor:
+    """Decode an image file, as bytes ``(channels, size, size)``.
+
+    It is turned as its camera says (EXIF). What is transparent becomes white, of 16 bits the upper
+    8 are kept, colour becomes grey by its luma (ITU-R 601), and grey becomes colour with three
+    equal channels. Of several frames the first is taken.
+
+    Args:
+        path: The file.
+        channels: 1 for grey, 3 for colour.
+        size: Height and width to bring it to, in pixels.
+        framing: ``"crop"`` scales the shorter side to the size and cuts the longer one off evenly,
+            ``"pad"`` scales the longer side and fills up with black, ``"stretch"`` scales both.
+    """
+    with Image.open(path) as file:
+        file.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded to a part of its size
+        image: Image.Image = ImageOps.exif_transpose(file)
+        if image.mode.startswith("I"):
+            image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+        if image.has_transparency_data:
+            white = Image.new("RGBA", image.size, "white")
+            image = Image.alpha_composite(white, image.convert("RGBA"))
+        image = image.convert("RGB" if channels == 3 else "L")
+    if framing == "crop":
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+    elif framing == "pad":
+        image = ImageOps.pad(image, (size, size), Image.Resampling.BILINEAR, color=0)
+    else:
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
+    return pil_to_tensor(image)
+
+
+def is_colour(path: str) -> bool:
+    """Tell from a file's header whether it has colours. A broken one has none."""
+    try:
+        with Image.open(path) as image:
+            return image.mode not in GREY and not image.mode.startswith("I;")
+    except Exception:  # counted when all are decoded
+        return False
+
+
+def cores() -> int:
+    """Count the cores that this process may use, up to 8."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return min(8, len(usable(0)) if usable else os.cpu_count() or 1)

@@ -1,0 +1,104 @@
+"""Which images lie in which class and part of a folder."""
+
+import os
+import unicodedata
+from pathlib import Path
+
+from lenet.errors import UserError
+
+__all__ = ["check_classes", "list_parts"]
+
+SUFFIXES = (
+    *(".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm"),
+    *(".tif", ".tiff", ".webp"),
+)
+# Names of the folders of a part.
+PARTS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+# The paths of a part's images by class, from the root on.
+Part = dict[str, list[str]]
+
+
+def list_parts(root: Path) -> dict[str, Part]:
+    """List the images of ``train``, ``val`` and ``test``, as far as there are such folders.
+
+    Without ``train`` and ``test`` the folders of the root are classes, and all are ``train``.
+
+    Raises:
+        UserError: If there is no image.
+    """
+    if not root.is_dir():
+        raise UserError(
+            f"--data.root {root}: no such folder. It is the one that has a folder for each class, "
+            "or folders train, val and test that have."
+        )
+    if any(_folders(root / name) for name in ("train", "test")):
+        found = {
+            part: _list_classes(root, root / name)
+            for part, names in PARTS.items()
+            for name in names
+            if (root / name).is_dir()
+        }
+    else:
+        found = {"train": _list_classes(root, root)}
+    if not any(paths for part in found.values() for paths in part.values()):
+        raise UserError(
+            f"--data.root {root}: no images in it, in a folder for each class. Images are files "
+            f"that end with {', '.join(SUFFIXES)}."
+        )
+    return found
+
+
+def _list_classes(root: Path, folder: Path) -> Part:
+    """List the images of each class, at any depth below its folder, in an order of their own."""
+    found: Part = {}
+    for name in _folders(folder):
+        # An accent is one character on one system and two on another.
+        paths = found.setdefault(unicodedata.normalize("NFC", name), [])
+        for place, _, files in os.walk(folder / name):
+            for file in files:
+                if file.lower().endswith(SUFFIXES) and not file.startswith("."):
+                    paths.append(Path(place, file).relative_to(root).as_posix())
+    return {name: sorted(found[name]) for name in sorted(found)}
+
+
+def _folders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return [e.name for e in os.scandir(folder) if e.is_dir() and not e.name.startswith((".", "__"))]
+
+
+def check_classes(root: Path, parts: dict[str, Part], classes: tuple[str, ...]) -> None:
+    """Refuse classes that cannot be learned, or were not.
+
+    Raises:
+        UserError: If there are fewer than two, one has no image to train on, or a part has one
+            that training has not.
+    """
+    if "train" not in parts and not classes:
+        raise UserError(
+            f"--data.root {root}: has no folder train, which says what classes there are. Give "
+            "--ckpt_path of a training that knows them, or --data.class_names."
+        )
+    if len(classes) < 2:
+        found = f"one class only, {classes[0]!r}," if classes else "no classes to train on,"
+        raise UserError(
+            f"--data.root {root}: has {found} where there must be two or more. Each is a folder."
+        )
+    for part, found in parts.items():
+        strange = [name for name, paths in found.items() if paths and name not in classes]
+        if strange:
+            known = "--data.class_names, or the checkpoint," if part == "train" else "training"
+            raise UserError(
+                f"{root}: {part} has {_quoted(strange)}, where {known} has {_quoted(classes)}."
+            )
+    empty = [name for name in classes if not parts["train"].get(name)] if "train" in parts else []
+    if empty:
+        raise UserError(
+            f"{root}: no images to train on in {_quoted(empty)}. Add some, or remove it."
+        )
+
+
+def _quoted(names: list[str] | tuple[str, ...]) -> str:
+    few = ", ".join(map(repr, names[:5]))
+    what = "the class" if len(names) == 1 else f"the {len(names):,} classes"
+    return f"{what} {few}" + (" and so on" if len(names) > 5 else "")

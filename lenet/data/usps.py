@@ -1,0 +1,55 @@
+"""USPS, in the two files that torchvision keeps."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torchvision import datasets
+
+from lenet.data.base import ImageDataModule
+from lenet.data.fetching import FAILURES, download
+from lenet.errors import UserError
+
+__all__ = ["USPS"]
+
+
+class USPS(ImageDataModule):
+    """USPS: 7,291 training and 2,007 test images of digits out of zip codes, grey, 16x16.
+
+    729 of the training images are held out for validation. The mean and deviation are those of the
+    training images, 0.2469 and 0.2989. Images are resized to ``image_size``, since padding would
+    leave most of them black.
+
+    Reference:
+        Hull. A database for handwritten text recognition research. IEEE Transactions on Pattern
+        Analysis and Machine Intelligence 16(5), 1994.
+    """
+
+    classes = tuple("0123456789")
+    mean = (0.2469,)
+    std = (0.2989,)
+    usual_val_size = 729
+    usually_resized = True
+
+    def fetch(self) -> None:
+        """Download the files, each checked by its MD5 sum, unless they are there."""
+        for train, file in ((True, "usps.bz2"), (False, "usps.t.bz2")):
+            if not (self.root / file).is_file():
+                download(partial(self._open, train, download=True), "USPS", self.root, file)
+
+    def read(self, train: bool) -> tuple[Tensor, Tensor]:
+        """Read one half from its file."""
+        file = self.root / ("usps.bz2" if train else "usps.t.bz2")
+        try:
+            dataset = self._open(train)
+        except FAILURES as e:
+            raise UserError(
+                f"{file}: cannot be read ({e}). Delete it to have it downloaded again."
+            ) from e
+        images, labels = torch.from_numpy(dataset.data), torch.tensor(dataset.targets)
+        if not len(labels) or labels.min() < 0 or labels.max() > 9:
+            raise UserError(f"{file}: has no images, or labels other than 1 to 10.")
+        return images.unsqueeze(1), labels
+
+    def _open(self, train: bool, download: bool = False) -> datasets.USPS:
+        return datasets.USPS(str(self.root), train=train, download=download)

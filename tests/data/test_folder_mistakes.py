@@ -1,0 +1,128 @@
+"""What a bad folder of images gets: one line."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lenet import ImageFolder
+from lenet.errors import UserError
+from tests.conftest import QUIET
+from tests.small import FOLDER_CLASSES, split_up, write_image
+
+FOLDER = [
+    "--data",
+    "ImageFolder",
+    "--trainer.max_epochs",
+    "1",
+    "--trainer.accelerator",
+    "cpu",
+    *QUIET,
+]
+
+
+def the_line(lenet, *args: str) -> str:
+    done = lenet(*args)
+    assert done.code == 2, done.out
+    assert "Traceback" not in done.err
+    [line] = [line for line in done.err.splitlines() if "error:" in line]
+    return line
+
+
+def empty(root: Path) -> None:
+    shutil.rmtree(root)
+    root.mkdir()
+
+
+def one_class(root: Path) -> None:
+    for name in FOLDER_CLASSES[1:]:
+        shutil.rmtree(root / name)
+
+
+def an_empty_class(root: Path) -> None:
+    (root / "forêt").mkdir()
+
+
+def broken(root: Path) -> None:
+    for i in range(5):
+        (root / "night" / f"{i:02}.png").write_bytes(b"x")
+
+
+def strange_class(root: Path) -> None:
+    split_up(root)
+    write_image(root / "test" / "dusk" / "a.png", 90)
+
+
+def no_training(root: Path) -> None:
+    shutil.rmtree(split_up(root) / "train")
+
+
+def too_few(root: Path) -> None:
+    for name in FOLDER_CLASSES:
+        for i in range(1, 10):
+            (root / name / f"{i:02}.png").unlink()
+
+
+BAD = {
+    "no folder": (shutil.rmtree, "no such folder. It is the one that has a folder for each class"),
+    "no images": (empty, "no images in it, in a folder for each class"),
+    "one class": (one_class, "has one class only, 'blue sky', where there must be two or more"),
+    "an empty class": (an_empty_class, "no images to train on in the class 'forêt'. Add some"),
+    "broken images": (broken, "images cannot be read: night/0"),
+    "a class of its own": (strange_class, "test has the class 'dusk', where training has the 3"),
+    "nothing to train on": (no_training, "has no folder train, which says what classes there are"),
+    "too few images": (too_few, "too few images of"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_folder_gets_one_line_and_leaves_no_run(lenet, photos, bad):
+    spoil, message = BAD[bad]
+    spoil(photos)
+    line = the_line(lenet, "fit", *FOLDER)
+    assert message in line
+    assert str(photos) in line
+    assert not list(Path().glob("runs/*"))
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("--data.test_size 0", "--data.test_size 0: must be at least 1"),
+        ("--data.test_size 30", "--data.test_size 30: "),
+        ("--data.val_size 27", "--data.val_size 27: ImageFolder has 27 training images"),
+        ("--data.framing cut", "--data.framing cut: must be one of crop, pad, stretch"),
+        ("--data.resize false", "--data.resize false: images of a folder have --data.framing pad"),
+        ("--data.mean [0.5]", "--data.mean [0.5]: must be 3 numbers, one a channel"),
+        ("--data.std [0.5,0,1]", "must be 3 numbers, one a channel, greater than 0"),
+        ("--data.class_names [night,dusk]", "train has the 2 classes 'blue sky', 'été'"),
+    ],
+)
+def test_a_bad_option_gets_one_line(lenet, photos, args, message):
+    assert message in the_line(lenet, "fit", *FOLDER, *args.split())
+
+
+def test_broken_test_images_are_named_when_they_are_tested(lenet, photos):
+    split_up(photos)
+    assert lenet("fit", *FOLDER).code == 0
+    (photos / "test" / "night" / "02.png").write_bytes(b"x")
+    for choice in ("true", "false"):
+        line = the_line(lenet, "test", *FOLDER[-4:], "--data.in_memory", choice)
+        assert "1 of 9 images cannot be read: test/night/02.png (not an image)." in line
+
+
+def test_other_classes_than_the_checkpoints_are_refused(lenet, photos):
+    assert lenet("fit", *FOLDER).code == 0
+    write_image(photos / "dusk" / "a.png", 90)
+    line = the_line(lenet, "test", *FOLDER[-4:])
+    assert (
+        "train has the class 'dusk', where --data.class_names, or the checkpoint, has the 3" in line
+    )
+
+
+def test_a_checkpoint_for_another_number_of_classes_says_how_many(lenet, photos):
+    assert lenet("fit", *FOLDER, "--data.colour", "false").code == 0
+    line = the_line(lenet, "test", "--data", "Digits", *FOLDER[-4:])
+    assert "was trained for 3 classes, where the data has 10" in line
+    with pytest.raises(UserError, match="train has the 3 classes 'blue sky', 'night', 'été'"):
+        ImageFolder(class_names=["a", "b"])
