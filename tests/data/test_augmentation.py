@@ -48,7 +48,7 @@ def test_every_image_gets_amounts_of_its_own():
 
 def test_only_training_images_are_distorted_and_by_seed_and_step_alone():
     class Training:
-        training, world_size, global_rank = True, 1, 0
+        training, world_size, global_rank, lightning_module = True, 1, 0, None
         fit_loop = SimpleNamespace(total_batch_idx=3)
 
     data = Digits(rotation=20)
