@@ -14,13 +14,7 @@ from lightning.pytorch.callbacks import ModelSummary, ProgressBar, RichModelSumm
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lenet import __version__, checkpoints, runs
-from lenet.callbacks import (
-    BestCheckpoint,
-    EarlyStopping,
-    PredictionWriter,
-    ResultFile,
-    SaveConfig,
-)
+from lenet.callbacks import BestCheckpoint, EarlyStopping, PredictionWriter, ResultFile, SaveConfig
 from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
 from lenet.glance import Glance, configs_first
@@ -243,8 +237,8 @@ def _flat(options: dict[str, Any]) -> dict[str, Any]:
     """Spell groups of options as they are typed: ``{"trainer": {"devices": 1}}``, dotted."""
     flat: dict[str, Any] = {}
     for name, value in options.items():
-        group = value if isinstance(value, dict) else None
-        flat |= {name: value} if group is None else {f"{name}.{k}": v for k, v in group.items()}
+        inner = {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else None
+        flat |= {name: value} if inner is None else inner
     return flat
 
 

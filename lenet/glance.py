@@ -70,8 +70,7 @@ class Glance:
         root = _find(said, "trainer.default_root_dir")
         self.root = str(root) if root is not None else self.root
         for option in CLASSES:
-            value = _find(said, option)
-            value = _loaded(value)
+            value = _loaded(_find(said, option))
             value = value.get("class_path") if isinstance(value, dict) else value
             if isinstance(value, str):
                 self.classes[option] = value

@@ -21,7 +21,7 @@ from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
 from lenet.models import ImageClassifier
 
-__all__ = ["Parser", "subclasses"]
+__all__ = ["Parser", "check_nulls", "explain", "subclasses"]
 
 # Lines that tell what was tried, not what is wrong.
 _TRIED = re.compile(

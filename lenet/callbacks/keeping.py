@@ -22,12 +22,10 @@ def _check_monitor(option: str, monitor: str, trainer: pl.Trainer) -> None:
     if monitor in logged or not any(name.startswith("val") for name in logged):
         return
     if not trainer.sanity_checking or monitor.startswith("val"):
-        seen = ", ".join(
-            [*logged, *(("after an epoch others",) if trainer.sanity_checking else ())]
-        )
+        later = ", and after an epoch others" if trainer.sanity_checking else ""
         raise UserError(
             f"--{option}.monitor {monitor}: no such figure is logged.{nearest(monitor, logged)} "
-            f"There are {seen}."
+            f"There are {', '.join(logged)}{later}."
         )
 
 
