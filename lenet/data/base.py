@@ -25,6 +25,8 @@ from lenet.errors import UserError
 
 __all__ = ["ImageDataModule"]
 
+PADDED_SIZE = 32  # pixels: the paper's, to which MNIST was padded. Beyond, most would be black.
+
 
 class ImageDataModule(pl.LightningDataModule, ABC):
     """Images with one label each, split into training, validation and test.
@@ -44,8 +46,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             usual for the data set.
         split_seed: Which training images those are. Another number gives another split.
         image_size: Height and width that images are brought to, in pixels.
-        resize: Whether smaller images are resized, or else padded with black. By default what
-            suits the data set. Larger ones are always resized.
+        resize: Whether smaller images are resized, or else padded with black. By default they are
+            padded to 32 pixels where that suits the data set, and resized to more. Larger ones
+            are always resized.
         num_workers: Processes that load batches. By default none where the images are in memory,
             or else as many as there are cores, up to 8.
         rotation: Greatest random rotation of a training image, either way, in degrees.
@@ -61,6 +64,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     in_channels: int = 1
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    native_size: int | None = None  # height and width of the images as published, in pixels
     usual_val_size: int
     usually_resized: bool = False
     names: Sequence[str] | None = None  # of the test images, where they have some
@@ -101,7 +105,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.val_size = val_size
         self.split_seed = split_seed
         self.image_size = image_size
-        self.resize = self.usually_resized if resize is None else resize
+        upsized = self.usually_resized or image_size > PADDED_SIZE
+        self.resize = upsized if resize is None else resize
         self.num_workers = num_workers
         self.distortions = (rotation, scaling, shear, translation)
         self.sets: dict[str, TensorImages] = {}

@@ -44,6 +44,7 @@ class CIFAR10(ImageDataModule):
     in_channels = 3
     mean = (0.4914, 0.4822, 0.4465)
     std = (0.2470, 0.2435, 0.2616)
+    native_size = 32
     usual_val_size = 5000
 
     def fetch(self) -> None:

@@ -25,6 +25,7 @@ class Digits(ImageDataModule):
     classes = tuple("0123456789")
     mean = (0.3054,)
     std = (0.3760,)
+    native_size = 8
     usual_val_size = 180
     usually_resized = True
 

@@ -30,6 +30,7 @@ class MNIST(ImageDataModule):
     classes = tuple("0123456789")
     mean = (0.1307,)
     std = (0.3081,)
+    native_size = 28
     usual_val_size = 5000
     first_label = 0
 

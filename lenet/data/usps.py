@@ -28,6 +28,7 @@ class USPS(ImageDataModule):
     classes = tuple("0123456789")
     mean = (0.2469,)
     std = (0.2989,)
+    native_size = 16
     usual_val_size = 729
     usually_resized = True
 

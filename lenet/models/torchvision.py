@@ -24,7 +24,7 @@ class TorchvisionModel(ImageClassifier):
     outputs that help to train some of the networks are left out.
 
     These networks are made for 224x224 pixels. Small images are brought to a size that a network
-    takes by ``--data.image_size 64 --data.resize true``; without the second, they are padded.
+    takes by ``--data.image_size 64``.
 
     Args:
         name: Name of the network, as in torchvision.models.list_models().
@@ -90,7 +90,7 @@ class TorchvisionModel(ImageClassifier):
         size = next((s for s in SIZES if s > self.image_size and self._takes(s)), 224)
         raise UserError(
             f"images of {self.image_size}x{self.image_size} do not fit {self.name}. What would: "
-            f"--data.image_size {size} --data.resize true."
+            f"--data.image_size {size}."
         )
 
     def forward(self, images: Tensor) -> Tensor:

@@ -58,6 +58,14 @@ def test_small_images_are_padded_to_the_middle_or_resized():
     torch.testing.assert_close(resized, torch.full((2, 1, 32, 32), 255.0))
 
 
+def test_small_images_are_resized_to_more_than_32_pixels_unless_told_otherwise():
+    images = torch.full((2, 1, 28, 28), 255, dtype=torch.uint8)
+    assert MNIST(image_size=64).to_size(images).eq(255).all()
+    padded = MNIST(image_size=64, resize=False).to_size(images)
+    assert padded[:, :, 18:46, 18:46].eq(255).all()
+    assert padded.sum() == images.sum()
+
+
 def test_large_images_are_made_smaller():
     images = torch.full((2, 3, 40, 36), 7, dtype=torch.uint8)
     torch.testing.assert_close(MNIST().to_size(images), torch.full((2, 3, 32, 32), 7.0))

@@ -68,7 +68,7 @@ def test_finding_out_whether_images_fit_draws_no_random_numbers():
     ],
 )
 def test_images_that_do_not_fit_are_refused_with_a_size_that_does(name, size, fits):
-    wanted = rf"{size}x{size} do not fit {name}. .*--data.image_size {fits} --data.resize true"
+    wanted = rf"{size}x{size} do not fit {name}. .*--data.image_size {fits}\."
     with pytest.raises(UserError, match=wanted):
         TorchvisionModel(name, image_size=size)
     with torch.device("meta"):
@@ -151,7 +151,7 @@ def test_weights_that_cannot_be_fetched_are_one_line(lenet, monkeypatch):
 def test_small_images_are_resized_to_what_a_network_takes(lenet, name, size):
     # SGD and no checkpoint: AlexNet has 57 million parameters.
     args = ["--model", "TorchvisionModel", "--model.name", name, "--model.optimizer", "SGD"]
-    args += ["--data.image_size", str(size), "--data.resize", "true", "--data.batch_size", "8"]
+    args += ["--data.image_size", str(size), "--data.batch_size", "8"]
     args += ["--trainer.limit_train_batches", "2", "--trainer.limit_val_batches", "1"]
     done = lenet("fit", *TINY, *args, "--trainer.enable_checkpointing", "false")
     assert done.code == 0, done.err
