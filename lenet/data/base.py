@@ -9,17 +9,19 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from lenet.data.augmentation import random_affine
-from lenet.data.files import cores
+from lenet.data.files import Framing, cores, frame
+from lenet.data.handwriting import Handwriting
 from lenet.data.memory import Images, TensorImages, as_it_is
 from lenet.errors import UserError
 
@@ -67,6 +69,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     native_size: int | None = None  # height and width of the images as published, in pixels
     usual_val_size: int
     usually_resized: bool = False
+    handwriting: ClassVar[Handwriting | None] = None  # how it was prepared, where it is that
+    framing: Framing = "crop"  # how an image of any other size becomes square
     names: Sequence[str] | None = None  # of the test images, where they have some
 
     def __init__(
@@ -82,6 +86,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         scaling: float = 0.0,
         shear: float = 0.0,
         translation: float = 0.0,
+        raw: bool = False,
     ):
         super().__init__()
         for name, value, least in (
@@ -108,6 +113,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         upsized = self.usually_resized or image_size > PADDED_SIZE
         self.resize = upsized if resize is None else resize
         self.num_workers = num_workers
+        self.raw = raw
         self.distortions = (rotation, scaling, shear, translation)
         self.sets: dict[str, TensorImages] = {}
 
@@ -164,6 +170,22 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             images, labels = self.read(train=False)
             self.sets["test"] = TensorImages(images, labels)
             self.sets["predict"] = TensorImages(images, labels, with_index=True)
+
+    def prepare_image(self, image: Image.Image) -> Tensor:
+        """Bring an image of one's own to how those of the data set are as published.
+
+        Args:
+            image: The image, of any size and mode.
+
+        Returns:
+            Its bytes ``(C, H, W)``, light on dark where the data set is handwriting.
+
+        Raises:
+            UserError: If nothing is drawn in it, where that is looked for.
+        """
+        if self.handwriting is not None and not self.raw:
+            return self.handwriting.prepare(image)
+        return frame(image, self.in_channels, self.native_size or self.image_size, self.framing)
 
     def train_dataloader(self) -> DataLoader:
         """Serve the training images, shuffled."""

@@ -16,7 +16,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from lenet.errors import UserError
 
-__all__ = ["Framing", "ImageFiles", "cores", "decode", "is_colour"]
+__all__ = ["Framing", "ImageFiles", "cores", "decode", "frame", "is_colour"]
 
 Framing = Literal["crop", "pad", "stretch"]
 GREY = ("1", "L", "LA", "La", "I", "F")
@@ -116,13 +116,18 @@ def decode(path: str, channels: int, size: int, framing: Framing = "crop") -> Te
     """
     with Image.open(path) as file:
         file.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded to a part of its size
-        image: Image.Image = ImageOps.exif_transpose(file)
-        if image.mode.startswith("I"):
-            image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-        if image.has_transparency_data:
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image.convert("RGBA"))
-        image = image.convert("RGB" if channels == 3 else "L")
+        return frame(file, channels, size, framing)
+
+
+def frame(picture: Image.Image, channels: int, size: int, framing: Framing = "crop") -> Tensor:
+    """Bring an image to size and to grey or colour as :func:`decode` does a file."""
+    image: Image.Image = ImageOps.exif_transpose(picture)
+    if image.mode.startswith("I"):
+        image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    image = image.convert("RGB" if channels == 3 else "L")
     if framing == "crop":
         image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
     elif framing == "pad":

@@ -1,0 +1,115 @@
+"""Ink on paper: what was drawn in a scan, a photograph or a drawing, and how strongly.
+
+Paper is not white and light is not even. What counts is the difference to the paper beside it, so
+the paper is estimated everywhere and taken away. Which of the two is ink follows from the paper
+being the larger part of every neighbourhood.
+"""
+
+import numpy as np
+from PIL import Image, ImageOps
+from scipy import ndimage
+
+from lenet.errors import UserError
+
+__all__ = ["find_ink"]
+
+LONGEST = 400  # pixels: the longer side that an image is worked on at
+LEAST_CONTRAST = 0.08  # of the range of grey: less is paper and noise
+WIDEST = 0.4  # of the longer side: no stroke is wider, and no shadow that counts is narrower
+
+
+def find_ink(image: Image.Image) -> np.ndarray:
+    """Find what is drawn in an image of any mode, dark on light or light on dark.
+
+    It is turned as its camera says (EXIF). Where an image has colours, the plane that shows most is
+    taken: grey, red, green or blue. What is drawn in transparency alone is found as well.
+
+    Args:
+        image: The image. It must be one frame, and may be of any size.
+
+    Returns:
+        Ink ``(H, W)`` in [0, 1], where 0 is paper, at most ``LONGEST`` pixels in size.
+
+    Raises:
+        UserError: If nothing is drawn in it.
+    """
+    best, most = None, 0.0
+    for plane in _planes(ImageOps.exif_transpose(image)):
+        ink, contrast = _flatten(plane)
+        # Grey is the first, and less noisy than a colour.
+        if contrast > (2 * most if best is not None else LEAST_CONTRAST):
+            best, most = ink, contrast
+    if best is None:
+        raise UserError("nothing is drawn in it")
+    return best
+
+
+def _planes(image: Image.Image) -> list[np.ndarray]:
+    """Give the planes ``(H, W)`` in [0, 1] that ink may show in, the likeliest first."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        values = np.asarray(_shrunk(image.convert("F")))
+        values = np.where(np.isfinite(values), values, np.nanmedian(values[np.isfinite(values)]))
+        low, high = float(values.min()), float(values.max())
+        return [(values - low) / (high - low)] if high > low else [np.zeros_like(values)]
+    if not image.has_transparency_data:
+        grey = image.mode in ("1", "L")
+        colours = np.asarray(_shrunk(image.convert("L" if grey else "RGB")), dtype=np.float32) / 255
+        return [colours] if grey else [_luma(colours), *np.moveaxis(colours, -1, 0)]
+    whole = np.asarray(_shrunk(image.convert("RGBA")), dtype=np.float32) / 255
+    colours, alpha = whole[..., :3], whole[..., 3]
+    opaque = alpha > 0.5
+    if not opaque.any():
+        return [alpha]
+    low, high = np.percentile(_luma(colours[opaque]), (5, 95))
+    if high - low < 0.25:
+        return [alpha]  # of one colour: what is drawn is where it is
+    paper = np.median(colours[opaque], axis=0)
+    colours = paper + (colours - paper) * alpha[..., None]
+    return [_luma(colours), *np.moveaxis(colours, -1, 0)]
+
+
+def _luma(colours: np.ndarray) -> np.ndarray:
+    return colours @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+def _shrunk(image: Image.Image) -> Image.Image:
+    """Bring a large image to a size to work on, each pixel the mean of those that it stands for."""
+    factor = max(image.size) / LONGEST
+    if factor <= 1:
+        return image
+    width, height = (max(1, round(side / factor)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BOX, reducing_gap=2.0)
+
+
+def _flatten(plane: np.ndarray) -> tuple[np.ndarray, float]:
+    """Take the paper away: ink ``(H, W)`` in [0, 1], and its contrast to the paper."""
+    longer = max(plane.shape)
+    plane = ndimage.gaussian_filter(plane, longer / 400 if longer > 100 else 0, mode="nearest")
+    if _is_dark(plane):
+        wide = max(3, round(WIDEST * longer))
+        paper = ndimage.grey_closing(plane, size=(wide, wide), mode="nearest")
+        # In the shade ink and paper are darker by the same factor.
+        ink = (paper - plane) * (paper.max() / np.maximum(paper, 0.05))
+    else:
+        wide = max(3, round(WIDEST * longer))
+        ink = plane - ndimage.grey_opening(plane, size=(wide, wide), mode="nearest")
+    # Most of it is paper, whose noise is above its darkest or brightest grains.
+    floor = float(np.median(ink))
+    noise = 1.4826 * float(np.median(np.abs(ink - floor)))
+    low = floor + 3 * noise
+    peak = float(np.percentile(ink, 99.5))
+    contrast = peak - low
+    if contrast <= 0:
+        return np.zeros_like(ink), 0.0
+    drawn = ink[ink > (low + peak) / 2]
+    high = float(np.median(drawn))
+    return np.clip((ink - low) / max(high - low, 1e-6), 0, 1), contrast
+
+
+def _is_dark(plane: np.ndarray) -> bool:
+    """Tell whether ink is darker than the paper around it, which is most of a neighbourhood."""
+    small = np.asarray(
+        Image.fromarray(plane.astype(np.float32)).resize((48, 48), Image.Resampling.BOX)
+    )
+    paper = ndimage.median_filter(small, size=25, mode="nearest")
+    return float(((small - paper) ** 3).sum()) <= 0
