@@ -82,6 +82,8 @@ def _without_specks(ink: np.ndarray) -> np.ndarray:
             max(a.start - b.stop, b.start - a.stop) for a, b in zip(box, boxes[main], strict=True)
         )
         keep[i + 1] = mass[i] >= mass[main] * (0.02 if gap <= near else 0.2)
+    if mass[keep[1:]].sum() < mass.sum() / 2:
+        raise UserError("nothing is drawn in it but specks")
     strokes: np.ndarray = keep[parts]
     specks = (parts > 0) & (strokes == 0)
     # The soft edges go with the strokes, and those of the specks with the specks.
