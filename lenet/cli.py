@@ -47,6 +47,7 @@ class LeNetCLI(LightningCLI):
     def __init__(self, args: list[str]):
         self.checkpoint: dict[str, Any] | None = None
         self.checkpoint_path: Path | None = None
+        self.trained: dict[str, Any] = {}  # sizes that the checkpoint's model was trained for
         super().__init__(
             ImageClassifier,
             ImageDataModule,
@@ -88,8 +89,8 @@ class LeNetCLI(LightningCLI):
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         parser.set_defaults({"model": {"class_path": "LeNet"}, "data": {"class_path": "MNIST"}})
         for name in LINKED:
-            target = f"model.init_args.{name}"
-            parser.link_arguments(f"data.{name}", target, apply_on="instantiate")
+            agreed, target = checkpoints.agreement(name, self.trained), f"model.init_args.{name}"
+            parser.link_arguments(f"data.{name}", target, agreed, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, with the checkpoint's model and data as defaults where one is meant."""
@@ -136,6 +137,7 @@ class LeNetCLI(LightningCLI):
         Where training goes on in its run, so do the run's other options, from its config.
         """
         self.checkpoint = checkpoints.read(path)
+        self.trained |= {"path": path, **checkpoints.sizes(self.checkpoint)}
         specs = checkpoints.specs(self.checkpoint, seen.classes)
         for name, spec in specs.items():
             checkpoints.check_names({name: spec}, path, seen.named)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from lenet.data.base import ImageDataModule
@@ -81,6 +82,7 @@ class ImageFolder(ImageDataModule):
             test, rest = order[:test_size].sort().values, order[test_size:].sort().values
             self.names, test_labels = [paths[i] for i in test], labels[test]
             paths, labels = [paths[i] for i in rest], labels[rest]
+        self._drawn = "test" not in parts
         self.usual_val_size = max(1, len(paths) // 10)
         val_paths, val_labels = self._number(parts.get("val", {}))
         self._num_own_val = len(val_paths) if "val" in parts else None
@@ -95,6 +97,7 @@ class ImageFolder(ImageDataModule):
         self.framing: Framing = framing
         size = (len(self._paths[True]) + len(self.names)) * self.in_channels * self.image_size**2
         self.in_memory = size <= MEMORY if in_memory is None else in_memory
+        self._images: dict[bool, Images] = {}
         # What a checkpoint keeps, for the commands to come.
         self.hparams.update(class_names=list(self.classes), colour=colour)
 
@@ -141,16 +144,32 @@ class ImageFolder(ImageDataModule):
                 )
             super().setup("fit")
         super().setup(stage)
+        if stage == "test" and self._drawn:
+            rank_zero_info(
+                f"Testing on {len(self._paths[False])} of the {sum(map(len, self._paths.values()))}"
+                f" images of {self.root}, drawn by --data.split_seed {self.split_seed}. To test on "
+                "all of a folder, put its classes into one called test."
+            )
 
     def read(self, train: bool) -> tuple[Images, Tensor]:
         """Read the images, or get ready to: all of them are decoded once, and checked."""
+        if train not in self._images:
+            # Before a training the test images as well: it is too late to refuse one after it.
+            self._scan([True, False] if train else [False])
+        return self._images[train], self._labels[train]
+
+    def _scan(self, parts: list[bool]) -> None:
         size = (self.in_channels, self.image_size, self.framing)
-        files = ImageFiles(str(self.root), self._paths[train], *size)
-        images, sums = files.scan(keep=self.in_memory)
-        labels = self._labels[train]
-        if train and not self._measured:
-            self._measure(sums[:, self.divide(labels)[0]])
-        return images, labels
+        paths = [path for part in parts for path in self._paths[part]]
+        images, sums = ImageFiles(str(self.root), paths, *size).scan(keep=self.in_memory)
+        start = 0
+        for part in parts:
+            stop = start + len(self._paths[part])
+            files = ImageFiles(str(self.root), self._paths[part], *size)
+            self._images[part] = images[start:stop] if isinstance(images, Tensor) else files
+            start = stop
+        if parts[0] and not self._measured:
+            self._measure(sums[:, self.divide(self._labels[True])[0]])
 
     def _measure(self, sums: Tensor) -> None:
         """Take mean and deviation out of each image's sums and sums of squares ``(2, N, C)``."""

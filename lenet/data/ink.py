@@ -92,14 +92,18 @@ def _flatten(plane: np.ndarray) -> tuple[np.ndarray, float]:
         ink = (paper - plane) * (paper.max() / np.maximum(paper, 0.05))
     else:
         ink = plane + _paper(-plane, wide)
-    # Most of it is paper, whose noise is above its darkest or brightest grains.
-    floor = float(np.median(ink))
-    noise = 1.4826 * float(np.median(np.abs(ink - floor)))
+    # Noise is told from pixels too far apart to share it, which few edges lie between.
+    apart = 4 if longer > 100 else 1
+    noise = 1.05 * float(np.median(np.abs(plane[:, apart:] - plane[:, :-apart])))
+    # A quarter or more is paper; the rest of its noise is above.
+    floor = float(np.percentile(ink, 25)) + 0.67 * noise
     low = floor + max(4 * noise, LEAST_CONTRAST / 2)
     drawn = ink[ink > low]
     if not len(drawn):
         return ink, 0.0
     peak = float(np.percentile(drawn, 90))
+    if peak - floor < 6 * noise:
+        return ink, 0.0
     high = float(np.median(ink[ink >= (low + peak) / 2]))
     low = floor + 3 * noise
     return np.clip((ink - low) / (high - low), 0, 1), peak - floor
