@@ -90,8 +90,8 @@ def _without_specks(ink: np.ndarray) -> np.ndarray:
     specks = (parts > 0) & (strokes == 0)
     # The soft edges go with the strokes, and those of the specks with the specks.
     edges = ndimage.binary_dilation(strokes, np.ones((3, 3)), iterations=3)
-    edges &= ~ndimage.binary_dilation(specks, np.ones((3, 3)), iterations=2)
-    return np.where(strokes | edges, ink, 0)
+    dust = ndimage.binary_dilation(specks, np.ones((3, 3)), iterations=2)
+    return np.where(strokes | (edges > dust), ink, 0)
 
 
 def _crop(ink: np.ndarray) -> np.ndarray:
