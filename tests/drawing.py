@@ -93,6 +93,11 @@ def draw_all(seed: int, per_pair: int = 1) -> list[Drawing]:
     ]
 
 
+def blank(paper: str, rng: np.random.Generator) -> Image.Image:
+    """Draw nothing on a sheet of any size."""
+    return _on_paper(np.zeros(rng.integers(90, 640, 2)), paper, rng)
+
+
 def _ink(digit: int, width: float, height: float, rng: np.random.Generator, sheet: tuple) -> Image:
     """Draw the lines, with a hand that is not steady: white on black, smoothed at the edges."""
     form = FORMS[digit][rng.integers(len(FORMS[digit]))]

@@ -6,15 +6,18 @@ being the larger part of every neighbourhood.
 """
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from scipy import ndimage
 
 from lenet.errors import UserError
 
 __all__ = ["find_ink"]
 
+ORIENTATION = ExifTags.Base.Orientation
+SCALABLE = ("L", "RGB", "RGBA", "CMYK", "YCbCr")
 LONGEST = 400  # pixels: the longer side that an image is worked on at
 LEAST_CONTRAST = 0.08  # of the range of grey: less is paper and noise
+LEAST_SIZE = 5  # pixels: no character is drawn with fewer
 WIDEST = 0.4  # of the shorter side: no stroke is wider, and no shadow that counts is narrower
 
 
@@ -34,6 +37,11 @@ def find_ink(image: Image.Image) -> np.ndarray:
         UserError: If nothing is drawn in it.
     """
     best, most = None, 0.0
+    orientation = image.getexif().get(ORIENTATION)
+    if image.mode in SCALABLE:
+        image = _shrunk(image)  # before there are copies of a large one
+    if orientation is not None:
+        image.getexif()[ORIENTATION] = orientation
     for plane in _planes(ImageOps.exif_transpose(image)):
         ink, contrast = _flatten(plane)
         # Grey is the first, and less noisy than a colour.
@@ -48,7 +56,9 @@ def _planes(image: Image.Image) -> list[np.ndarray]:
     """Give the planes ``(H, W)`` in [0, 1] that ink may show in, the likeliest first."""
     if image.mode == "F" or image.mode.startswith("I"):
         values = np.asarray(_shrunk(image.convert("F")))
-        values = np.where(np.isfinite(values), values, np.nanmedian(values[np.isfinite(values)]))
+        if not np.isfinite(values).any():
+            return [np.zeros_like(values)]
+        values = np.where(np.isfinite(values), values, np.median(values[np.isfinite(values)]))
         low, high = float(values.min()), float(values.max())
         return [(values - low) / (high - low)] if high > low else [np.zeros_like(values)]
     if not image.has_transparency_data:
@@ -84,6 +94,8 @@ def _shrunk(image: Image.Image) -> Image.Image:
 def _flatten(plane: np.ndarray) -> tuple[np.ndarray, float]:
     """Take the paper away: ink ``(H, W)`` in [0, 1], and its contrast to the paper."""
     longer = max(plane.shape)
+    if min(plane.shape) < LEAST_SIZE:
+        return plane, 0.0
     plane = ndimage.gaussian_filter(plane, longer / 400 if longer > 100 else 0, mode="nearest")
     wide = 2 * round(WIDEST * min(plane.shape) / 2) + 1
     if _is_dark(plane):
