@@ -51,7 +51,7 @@ def test_a_file_is_predicted_and_said_with_its_confidence(predict):
     ]
 
 
-def test_a_folder_is_searched_at_any_depth_and_other_files_are_counted(predict):
+def test_a_folder_is_searched_at_any_depth_and_other_files_are_counted(predict, caplog):
     for name in ("b.png", "a/c.JPG", "a/deep/été 数字.webp", "z.gif", "p.tif", "q.pgm", "r.bmp"):
         write_one(Path("scans", name))
     for name in ("notes.txt", "a/table.csv", ".hidden.png", ".cache/d.png"):
@@ -59,7 +59,7 @@ def test_a_folder_is_searched_at_any_depth_and_other_files_are_counted(predict):
         Path("scans", name).write_text("no image")
     done = predict("scans")
     assert done.code == 0, done.err
-    assert "Images in scans: 7. Other files, left out: 2." in done.err
+    assert "Images in scans: 7. Other files, left out: 2." in caplog.text
     assert [row["path"] for row in table()] == [
         *("scans/a/c.JPG", "scans/a/deep/été 数字.webp", "scans/b.png", "scans/p.tif"),
         *("scans/q.pgm", "scans/r.bmp", "scans/z.gif"),

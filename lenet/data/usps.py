@@ -30,7 +30,7 @@ class USPS(ImageDataModule):
     mean = (0.2469,)
     std = (0.2989,)
     native_size = 16
-    handwriting = Handwriting(size=16, box=16)
+    handwriting = Handwriting(size=16, box=16, by_mass=False)
     usual_val_size = 729
     usually_resized = True
 

@@ -8,7 +8,8 @@ from lenet.data.handwriting import Handwriting
 from lenet.errors import UserError
 from tests.drawing import PAPERS, blank
 
-# Mean difference, in [0, 1]. Moved by two pixels the 7 of these tests differs by 0.12.
+# Mean difference, in [0, 1]. A 7 that is moved by one pixel differs by 0.05, by two by 0.1; by half
+# a pixel it may be moved, since a centre of mass is rounded.
 ALIKE = 0.05
 MNISTS = Handwriting(size=28, box=20)
 
