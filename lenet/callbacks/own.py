@@ -16,6 +16,8 @@ __all__ = ["say_predictions", "write_pairs"]
 GIVEN_SIZE = 240  # pixels of the longer side of a picture in the sheet
 SAID = 10  # predictions that are printed
 PAIRS_A_ROW = 4
+WIDE, HIGH = 3.9, 2.15  # inches of a pair
+MOST = 1000  # pairs in a sheet: an image of matplotlib's has no more than 65,536 rows
 
 
 def write_pairs(path: Path, files: list[str], seen: Tensor, titles: list[str]) -> None:
@@ -24,20 +26,29 @@ def write_pairs(path: Path, files: list[str], seen: Tensor, titles: list[str]) -
         return
     from matplotlib.figure import Figure
 
+    files = files[:MOST]
     columns = min(PAIRS_A_ROW, len(files))
     rows = -(-len(files) // columns)
-    figure = Figure(figsize=(3.4 * columns, 2.3 * rows + 0.1), layout="constrained")
-    cells = figure.subfigures(rows, columns, squeeze=False).flatten()
-    for cell, file, image, title in zip(cells, files, seen, titles, strict=False):
-        left, right = cell.subplots(1, 2)
-        left.imshow(_thumbnail(file))
-        right.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=255)
-        for axis in (left, right):
+    # Placed by hand: matplotlib's own layout of many pairs takes minutes, or ends the program.
+    figure = Figure(figsize=(WIDE * columns, HIGH * rows))
+    for i, (file, image, title) in enumerate(zip(files, seen, titles, strict=False)):
+        row, column = divmod(i, columns)
+        bottom, name = (rows - 1 - row + 0.03) / rows, shown(Path(file).name)
+        for half, (picture, text, colour) in enumerate(
+            (
+                (
+                    _thumbnail(file),
+                    name if len(name) <= 22 else f"{name[:10]}...{name[-9:]}",
+                    "gray",
+                ),
+                (image.permute(1, 2, 0).squeeze(-1).numpy(), title, "black"),
+            )
+        ):
+            left = (column + 0.05 + 0.46 * half) / columns
+            axis = figure.add_axes((left, bottom, 0.44 / columns, 0.8 / rows))
+            axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
+            axis.set_title(text, fontsize=10, color=colour, parse_math=False)
             axis.set_axis_off()
-        name = shown(Path(file).name)
-        name = name if len(name) <= 22 else f"{name[:10]}...{name[-9:]}"
-        left.set_title(name, fontsize=10, color="dimgray", parse_math=False)
-        right.set_title(title, fontsize=11, parse_math=False)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a name in another script
         figure.savefig(path, dpi=110)

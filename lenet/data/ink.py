@@ -37,6 +37,7 @@ def find_ink(image: Image.Image) -> np.ndarray:
         UserError: If nothing is drawn in it.
     """
     best, most = None, 0.0
+    image.load()  # which turns a TIFF
     orientation = image.getexif().get(ORIENTATION)
     if image.mode in SCALABLE:
         image = _shrunk(image)  # before there are copies of a large one

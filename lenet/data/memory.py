@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from lenet.data.files import ImageFiles, cores
+from lenet.errors import UserError
 
 __all__ = ["Images", "TensorImages", "as_it_is", "loader"]
 
@@ -70,9 +71,18 @@ def loader(
         batch_size: Images in a batch.
         num_workers: Processes that load batches. By default as many as the images need.
         shuffle: Whether they are served in another order each epoch.
+
+    Raises:
+        UserError: If there are fewer images than devices.
     """
     if num_workers is None:
         num_workers = 0 if isinstance(images.images, Tensor) else cores()
+    num_replicas = trainer.world_size if trainer else 1
+    if num_replicas > len(images):
+        raise UserError(
+            f"--trainer.devices {num_replicas}: more than there are images, {len(images)}. "
+            "Give fewer."
+        )
     # On one device as on several: the order depends on the seed and the epoch alone, so that a
     # resumed training goes on as it would have. Evaluation repeats no image to make the
     # devices' shares equal, which would count it twice.
@@ -82,7 +92,7 @@ def loader(
         batch_size=batch_size,
         sampler=sampler(
             images,
-            num_replicas=trainer.world_size if trainer else 1,
+            num_replicas=num_replicas,
             rank=trainer.global_rank if trainer else 0,
             shuffle=shuffle,
             # It adds the epoch: neighbouring seeds must not be neighbouring orders.
