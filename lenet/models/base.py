@@ -21,6 +21,8 @@ from lenet.models.optimization import (
 
 __all__ = ["ImageClassifier", "LossAndAccuracy"]
 
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
 
 class LossAndAccuracy(Metric):
     """Mean loss and accuracy over all images seen, in one pass and on their device.
@@ -76,6 +78,8 @@ class ImageClassifier(pl.LightningModule, ABC):
     """
 
     input_range: ClassVar[tuple[float, float] | None] = None
+    # Height and width that images are brought to unless told otherwise. None: as published.
+    usual_image_size: ClassVar[int | None] = 32
     network: nn.Module
 
     @abstractmethod  # what it lacks is a network
@@ -111,6 +115,14 @@ class ImageClassifier(pl.LightningModule, ABC):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
+        # A last batch of one image leaves batch normalisation without a deviation, where its maps
+        # are of one pixel. It takes what it has seen so far.
+        alone = self.network.training and len(images) == 1
+        if alone and any(isinstance(layer, NORMS) for layer in self.network.modules()):
+            try:
+                return self.network.eval()(images)
+            finally:
+                self.network.train()
         return self.network(images)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
