@@ -17,7 +17,7 @@ from lenet import __version__, checkpoints, runs
 from lenet.callbacks import BestCheckpoint, EarlyStopping, PredictionWriter, ResultFile, SaveConfig
 from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
-from lenet.glance import Glance, configs_first
+from lenet.glance import Glance, configs_first, flat
 from lenet.models import ImageClassifier
 from lenet.parser import Parser, check_nulls, class_of
 from lenet.trainer import Trainer
@@ -155,7 +155,7 @@ class LeNetCLI(LightningCLI):
             options = {name: value for name, value in said.items() if name not in said_by_it}
             allowed = (*checkpoints.ALLOWED, "lightning.pytorch.")  # callbacks, loggers
             checkpoints.check_names(options, config, seen.named, allowed)
-            for name, value in _flat(options).items():
+            for name, value in flat(options).items():
                 try:
                     parser.set_defaults({name: value})
                 except KeyError as e:
@@ -237,15 +237,12 @@ class LeNetCLI(LightningCLI):
     def after_run(self) -> None:
         """Say what came of the training, and where it is."""
         self.after_fit()
+        self.after_predict()
 
-
-def _flat(options: dict[str, Any]) -> dict[str, Any]:
-    """Spell groups of options as they are typed: ``{"trainer": {"devices": 1}}``, dotted."""
-    flat: dict[str, Any] = {}
-    for name, value in options.items():
-        inner = {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else None
-        flat |= {name: value} if inner is None else inner
-    return flat
+    def after_predict(self) -> None:
+        """Let the exit code say that some of one's own images could not be predicted."""
+        if self.datamodule.own is not None and self.datamodule.own.left_out:
+            raise SystemExit(1)
 
 
 @rank_zero_only

@@ -64,6 +64,11 @@ class Parser(LightningArgumentParser):
 def explain(parser: ArgumentParser, message: str) -> str:
     """Put a message of jsonargparse or argparse into one line."""
     if (found := re.match(r"unrecognized arguments: (\S+)", message)) and os.path.exists(found[1]):
+        if not found[1].endswith((".ckpt", ".yaml", ".yml")) and os.path.isfile(found[1]):
+            return (
+                f"{found[1]}: one file too many. A pattern needs quotation marks: "
+                "--data.predict_path '*.png'."
+            )
         return f"{found[1]}: give it as --ckpt_path {found[1]} or --config {found[1]}."
     if found := re.match(r"unrecognized arguments: (--?[\w.+-]+)", message):
         options = [name for action in parser._actions for name in action.option_strings]

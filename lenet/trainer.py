@@ -130,7 +130,7 @@ class Trainer(pl.Trainer):
         return_predictions: bool | None = None,
         ckpt_path: str | None = None,
     ) -> Any:
-        """Predict the test images: a table of all, ten of them as pictures, a contact sheet.
+        """Predict the test images, or one's own: a table of all, pictures, a contact sheet.
 
         Args:
             model: Model to predict with.

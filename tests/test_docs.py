@@ -3,9 +3,11 @@
 import re
 import shlex
 
+import numpy as np
 import pytest
 
 from tests.conftest import QUIET, REPOSITORY
+from tests.drawing import draw
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 # The code of that page is run from outside of the package, by tests of its own.
@@ -23,6 +25,14 @@ def commands(page) -> list[str]:
     return [line.split("#")[0].split(">")[0].strip() for line in lines if line.startswith("lenet ")]
 
 
+def write_scans(folder) -> None:
+    """Draw a few digits, as the pages have them."""
+    for i, name in enumerate(("3.png", "four.jpg", "letters/7.tif", "letters/nine.png")):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw(i, "pen", "shadow", np.random.default_rng(i)).image.save(path)
+
+
 def arguments_that_make_it_small(verb: str, args: list[str]) -> list[str]:
     """Make a command run on small data: of options that are given twice, the last is used."""
     if "--help" in (verb, *args) or any(".help" in arg for arg in args):
@@ -37,6 +47,7 @@ def arguments_that_make_it_small(verb: str, args: list[str]) -> list[str]:
 def test_every_command_of_a_page_runs_in_its_order(lenet, small, monkeypatch, page, tmp_path):
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
     small("MNIST")
+    write_scans(tmp_path / "scans")
     assert lenet("fit", *SMALL, "--data.val_size", "5").code == 0  # a run for `best` to find
     for command in commands(page):
         _, verb, *args = shlex.split(command)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lenet.data.base import ImageDataModule
+from lenet.data.handwriting import Handwriting
 
 __all__ = ["Digits"]
 
@@ -26,6 +27,7 @@ class Digits(ImageDataModule):
     mean = (0.3054,)
     std = (0.3760,)
     native_size = 8
+    handwriting = Handwriting(size=8, box=8, by_mass=False)
     usual_val_size = 180
     usually_resized = True
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from torch import Tensor
 from torchvision import datasets
 
+from lenet.data.handwriting import Handwriting
 from lenet.data.mnist import MNIST
 
 __all__ = ["EMNIST"]
@@ -48,6 +49,7 @@ class EMNIST(MNIST):
     """
 
     dataset = datasets.EMNIST
+    handwriting = Handwriting(size=28, box=24, by_mass=False)
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from lenet.errors import UserError
 
-__all__ = ["Framing", "ImageFiles", "cores", "decode", "is_colour"]
+__all__ = ["Framing", "ImageFiles", "cores", "decode", "frame", "is_colour", "why"]
 
 Framing = Literal["crop", "pad", "stretch"]
 GREY = ("1", "L", "LA", "La", "I", "F")
@@ -95,10 +95,17 @@ class ImageFiles:
         try:
             return self._decode(index)
         except Exception as e:  # what a decoder raises depends on the format and on the damage
-            if isinstance(e, Image.UnidentifiedImageError):
-                return "not an image"
-            said = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
-            return " ".join(said.split())[:80] or type(e).__name__
+            return why(e)
+
+
+def why(e: Exception) -> str:
+    """Say in a few words why an image cannot be read."""
+    if isinstance(e, Image.UnidentifiedImageError):
+        return "not an image"
+    if isinstance(e, Image.DecompressionBombError):
+        return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
+    said = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
+    return " ".join(said.split())[:80] or type(e).__name__
 
 
 def decode(path: str, channels: int, size: int, framing: Framing = "crop") -> Tensor:
@@ -117,13 +124,18 @@ def decode(path: str, channels: int, size: int, framing: Framing = "crop") -> Te
     """
     with Image.open(path) as file:
         file.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded to a part of its size
-        image: Image.Image = ImageOps.exif_transpose(file)
-        if image.mode == "F" or image.mode.startswith("I"):
-            image = to_bytes(image)
-        if image.has_transparency_data:
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image.convert("RGBA"))
-        image = image.convert("RGB" if channels == 3 else "L")
+        return frame(file, channels, size, framing)
+
+
+def frame(picture: Image.Image, channels: int, size: int, framing: Framing = "crop") -> Tensor:
+    """Bring an image to size and to grey or colour as :func:`decode` does a file."""
+    image: Image.Image = ImageOps.exif_transpose(picture)
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = to_bytes(image)
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    image = image.convert("RGB" if channels == 3 else "L")
     if framing == "crop":
         image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
     elif framing == "pad":

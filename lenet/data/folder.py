@@ -69,20 +69,38 @@ class ImageFolder(ImageDataModule):
             raise UserError("--data.resize false: images of a folder have --data.framing pad.")
         if test_size is not None and test_size < 1:
             raise UserError(f"--data.test_size {test_size}: must be at least 1.")
-        parts = list_parts(self.root)
-        self.classes = tuple(class_names or parts.get("train", ()))
+        self.classes = tuple(class_names or ())
         if len(set(self.classes)) < len(self.classes):
             raise UserError(f"--data.class_names {class_names}: has a class twice.")
+        self._test_size, self._in_memory, self._drawn = test_size, in_memory, drawn
+        self._paths: dict[bool, list[str]] = {}
+        # For images of one's own the folder need not be there any more.
+        if self.predict_path is None or None in (class_names, colour, mean, std):
+            self._list()
+            colour = self._has_colours() if colour is None else colour
+        self.in_channels = 3 if colour else 1
+        self._check_figures(mean, std)
+        self.framing: Framing = framing
+        self._images: dict[bool, Images] = {}
+        # What a checkpoint keeps, for the commands to come.
+        self.hparams.update(class_names=list(self.classes), colour=colour, drawn=self._drawn)
+
+    def _list(self) -> None:
+        """Find the images of each part, and draw those that are held out."""
+        parts = list_parts(self.root)
+        self.classes = self.classes or tuple(parts.get("train", ()))
         check_classes(self.root, parts, self.classes)
         paths, labels = self._number(parts.get("train", {}))
         if "test" in parts:
-            if test_size is not None:
+            if self._test_size is not None:
                 raise UserError(
-                    f"--data.test_size {test_size}: {self.root} has a folder test. Leave one out."
+                    f"--data.test_size {self._test_size}: {self.root} has a folder test. Leave "
+                    "one out."
                 )
             self.names, test_labels = self._number(parts["test"])
+            self._drawn = None
         else:
-            test_size = max(1, len(paths) // 10) if test_size is None else test_size
+            test_size = max(1, len(paths) // 10) if self._test_size is None else self._test_size
             if test_size >= len(paths):
                 raise UserError(
                     f"--data.test_size {test_size}: {self.root} has {len(paths)} images, of which "
@@ -92,33 +110,36 @@ class ImageFolder(ImageDataModule):
             test, rest = order[:test_size].sort().values, order[test_size:].sort().values
             self.names, test_labels = [paths[i] for i in test], labels[test]
             paths, labels = [paths[i] for i in rest], labels[rest]
-        self._drawn = "test" not in parts
-        sum_ = hashlib.sha256("\n".join(self.names).encode()).hexdigest()[:16]
-        if self._drawn and drawn is not None and drawn.get(str(self.root)) not in (None, sum_):
+            self._check_drawn(self.names)
+        self.usual_val_size = max(1, len(paths) // 10)
+        val_paths, val_labels = self._number(parts.get("val", {}))
+        self._num_own_val = len(val_paths) if "val" in parts else None
+        self._paths = {True: [*paths, *val_paths], False: self.names}
+        self._labels = {True: torch.cat([labels, val_labels]), False: test_labels}
+
+    def _check_drawn(self, names: list[str]) -> None:
+        """Refuse to test on others than a training of this folder held out."""
+        sum_ = hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+        if (self._drawn or {}).get(str(self.root)) not in (None, sum_):
             raise UserError(
                 f"--data.root {self.root}: the images that are drawn for testing are not those of "
                 "the training, since files have come or gone, or --data.split_seed or "
                 "--data.test_size is another. Some were trained on. Put those to test into a "
                 "folder test, or say --data.drawn null."
             )
-        self.usual_val_size = max(1, len(paths) // 10)
-        val_paths, val_labels = self._number(parts.get("val", {}))
-        self._num_own_val = len(val_paths) if "val" in parts else None
-        self._paths = {True: [*paths, *val_paths], False: self.names}
-        self._labels = {True: torch.cat([labels, val_labels]), False: test_labels}
-        if colour is None:
-            train = self.divide(self._labels[True])[0].tolist() if paths else []
-            trained_on = [self._paths[True][i] for i in train] or self.names
-            colour = any(is_colour(str(self.root / path)) for path in trained_on)
-        self.in_channels = 3 if colour else 1
-        self._check_figures(mean, std)
-        self.framing: Framing = framing
-        size = (len(self._paths[True]) + len(self.names)) * self.in_channels * self.image_size**2
-        self.in_memory = size <= MEMORY if in_memory is None else in_memory
-        self._images: dict[bool, Images] = {}
-        # What a checkpoint keeps, for the commands to come.
-        drawn = {str(self.root): sum_} if self._drawn else None
-        self.hparams.update(class_names=list(self.classes), colour=colour, drawn=drawn)
+        self._drawn = {str(self.root): sum_}
+
+    def _has_colours(self) -> bool:
+        train = self.divide(self._labels[True])[0].tolist() if self._paths[True] else []
+        trained_on = [self._paths[True][i] for i in train] or self._paths[False]
+        return any(is_colour(str(self.root / path)) for path in trained_on)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the images are held in memory."""
+        count = sum(map(len, self._paths.values()))
+        fits = count * self.in_channels * self.image_size**2 <= MEMORY
+        return fits if self._in_memory is None else self._in_memory
 
     def _number(self, part: dict[str, list[str]]) -> tuple[list[str], Tensor]:
         """Give the paths of a part and their labels ``(N,)``."""
@@ -156,6 +177,8 @@ class ImageFolder(ImageDataModule):
 
     def setup(self, stage: str) -> None:
         """Read what the stage needs, and measure the training images unless that was done."""
+        if not self._paths and stage != "predict":
+            self._list()
         if stage in ("fit", "validate") or not self._measured:
             if not self._paths[True]:
                 raise UserError(

@@ -10,6 +10,7 @@ from torchvision import datasets
 
 from lenet.data.base import ImageDataModule
 from lenet.data.fetching import FAILURES, download
+from lenet.data.handwriting import Handwriting
 from lenet.data.idx import check_idx
 from lenet.errors import UserError
 
@@ -31,6 +32,7 @@ class MNIST(ImageDataModule):
     mean = (0.1307,)
     std = (0.3081,)
     native_size = 28
+    handwriting = Handwriting(size=28, box=20)
     usual_val_size = 5000
     first_label = 0
 
@@ -114,6 +116,7 @@ class FashionMNIST(MNIST):
         *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
         *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
     )
+    handwriting = None
     mean = (0.2860,)
     std = (0.3530,)
 
@@ -132,6 +135,7 @@ class KMNIST(MNIST):
 
     dataset = datasets.KMNIST
     classes = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+    handwriting = Handwriting(size=28, box=28, by_mass=False)
     mean = (0.1918,)
     std = (0.3483,)
 

@@ -8,6 +8,7 @@ from torchvision import datasets
 
 from lenet.data.base import ImageDataModule
 from lenet.data.fetching import FAILURES, download
+from lenet.data.handwriting import Handwriting
 from lenet.errors import UserError
 
 __all__ = ["USPS"]
@@ -29,6 +30,7 @@ class USPS(ImageDataModule):
     mean = (0.2469,)
     std = (0.2989,)
     native_size = 16
+    handwriting = Handwriting(size=16, box=16, by_mass=False)
     usual_val_size = 729
     usually_resized = True
 

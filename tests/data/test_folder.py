@@ -109,7 +109,7 @@ def test_decoded_as_it_goes_gives_the_same_images_labels_and_figures(photos, par
 def test_what_fits_is_held_in_memory_and_what_does_not_is_decoded_by_workers(photos, monkeypatch):
     assert ImageFolder().in_memory
     monkeypatch.setattr("lenet.data.folder.MEMORY", 30 * 3 * 32 * 32 - 1)
-    monkeypatch.setattr("lenet.data.base.cores", lambda: 2)
+    monkeypatch.setattr("lenet.data.memory.cores", lambda: 2)
     data = ImageFolder()
     assert not data.in_memory
     data.setup("fit")
