@@ -22,7 +22,7 @@ from lenet.demo.reader import Answer
 __all__ = ["about_run", "bars", "layers", "source", "thumbnails"]
 
 BARS = 10  # of more classes, the most probable
-HEIGHT = 160  # pixels: of a layer on the page
+HEIGHT = 192  # pixels: of a layer on the page
 COLOURS = "inferno"
 EMPTY = "What each layer makes of it appears here."
 

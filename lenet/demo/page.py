@@ -50,8 +50,7 @@ class Page:
         if self.is_drawn:
             what = "digit" if classes == tuple("0123456789") else "character"
             return f"Draw a {what}: it is read while you draw."
-        some = ", ".join(classes[:10]) + (" and more" if len(classes) > 10 else "")
-        return f"Give an image of one of these: {some}."
+        return f"Give an image: it is read as one of {len(classes)} classes."
 
     def answer(self, image: Image.Image | None) -> tuple[str, str]:
         """Give the two parts of the page that change: the probabilities, and the layers."""
