@@ -6,13 +6,14 @@ to import a module: only names below ``lenet``, ``torch.optim`` and ``torch.nn``
 that the command itself names.
 """
 
+import functools
 import importlib.util
 import os
 import pickle
 import re
 import zipfile
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ from lenet.glance import strings
 from lenet.models import ImageClassifier
 from lenet.parser import subclasses
 
-__all__ = ["ALLOWED", "check_fits", "check_names", "load", "read", "specs"]
+__all__ = ["ALLOWED", "agreement", "check_fits", "check_names", "load", "read", "sizes", "specs"]
 
 ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _CLASS_OPTIONS = {"model", "data", "optimizer", "scheduler", "callbacks", "logger", "plugins"}
+_COUNTS = {"num_classes": "classes", "in_channels": "channels"}
 _KEYS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
 
 
@@ -134,20 +136,40 @@ def _is_module(name: str) -> bool:
         return True
 
 
+def sizes(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Give the numbers of classes and channels that a checkpoint's model was trained for."""
+    return {name: checkpoint[_KEYS["model"]].get(name) for name in _COUNTS}
+
+
+def agreement(name: str, trained: dict[str, Any]) -> Callable[[int], int]:
+    """Make what gives a size of the data's to the model, if it is the checkpoint's as well.
+
+    Args:
+        name: The size.
+        trained: The checkpoint's ``sizes`` and its ``path``, as soon as they are known.
+    """
+    agreed = functools.partial(_agreed, name, trained)  # unlike a closure, it can be pickled
+    agreed.__name__ = "agreed"  # type: ignore[attr-defined]  # for the help
+    return agreed
+
+
+def _agreed(name: str, trained: dict[str, Any], here: int) -> int:
+    there = trained.get(name)
+    if there not in (None, here):
+        raise UserError(
+            f"--ckpt_path {trained['path']}: was trained for {there} {_COUNTS[name]}, where the "
+            f"data has {here}. Leave out the --data options that differ from the training's, or "
+            "train anew."
+        )
+    return here
+
+
 def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None:
     """Refuse weights that do not fit a model, by the first that does not.
 
     Raises:
-        UserError: With the numbers of classes or channels, or else the name and both shapes.
+        UserError: With its name and both shapes.
     """
-    trained = checkpoint[_KEYS["model"]]
-    for size, what in (("num_classes", "classes"), ("in_channels", "channels")):
-        there, here = trained.get(size), getattr(model, size, None)
-        if None not in (there, here) and there != here:
-            raise UserError(
-                f"--ckpt_path {path}: was trained for {there} {what}, where the data has {here}. "
-                "Leave out the --data options that differ from the training's, or train anew."
-            )
     saved, wanted = checkpoint["state_dict"], model.state_dict()
     for name in [*wanted, *saved]:
         there, here = (

@@ -16,7 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lenet import __version__, callbacks, checkpoints, runs
 from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
-from lenet.glance import Glance, configs_first
+from lenet.glance import Glance, configs_first, flat
 from lenet.models import ImageClassifier
 from lenet.parser import Parser, check_nulls
 from lenet.trainer import Trainer
@@ -47,6 +47,7 @@ class LeNetCLI(LightningCLI):
     def __init__(self, args: list[str]):
         self.checkpoint: dict[str, Any] | None = None
         self.checkpoint_path: Path | None = None
+        self.trained: dict[str, Any] = {}  # sizes that the checkpoint's model was trained for
         super().__init__(
             ImageClassifier,
             ImageDataModule,
@@ -88,8 +89,8 @@ class LeNetCLI(LightningCLI):
             parser.add_lightning_class_args(cast(Any, GROUPS[group]), group)
         parser.set_defaults({"model": {"class_path": "LeNet"}, "data": {"class_path": "MNIST"}})
         for name in LINKED:
-            target = f"model.init_args.{name}"
-            parser.link_arguments(f"data.{name}", target, apply_on="instantiate")
+            agreed, target = checkpoints.agreement(name, self.trained), f"model.init_args.{name}"
+            parser.link_arguments(f"data.{name}", target, agreed, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, with the checkpoint's model and data as defaults where one is meant."""
@@ -136,6 +137,7 @@ class LeNetCLI(LightningCLI):
         Where training goes on in its run, so do the run's other options, from its config.
         """
         self.checkpoint = checkpoints.read(path)
+        self.trained |= {"path": path, **checkpoints.sizes(self.checkpoint)}
         specs = checkpoints.specs(self.checkpoint, seen.classes)
         for name, spec in specs.items():
             checkpoints.check_names({name: spec}, path, seen.named)
@@ -149,7 +151,7 @@ class LeNetCLI(LightningCLI):
             options = {name: value for name, value in said.items() if name not in said_by_it}
             allowed = (*checkpoints.ALLOWED, "lightning.pytorch.")  # callbacks, loggers
             checkpoints.check_names(options, config, seen.named, allowed)
-            for name, value in _flat(options).items():
+            for name, value in flat(options).items():
                 try:
                     parser.set_defaults({name: value})
                 except KeyError as e:
@@ -231,15 +233,12 @@ class LeNetCLI(LightningCLI):
     def after_run(self) -> None:
         """Say what came of the training, and where it is."""
         self.after_fit()
+        self.after_predict()
 
-
-def _flat(options: dict[str, Any]) -> dict[str, Any]:
-    """Spell groups of options as they are typed: ``{"trainer": {"devices": 1}}``, dotted."""
-    flat: dict[str, Any] = {}
-    for name, value in options.items():
-        inner = {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else None
-        flat |= {name: value} if inner is None else inner
-    return flat
+    def after_predict(self) -> None:
+        """Let the exit code say that some of one's own images could not be predicted."""
+        if self.datamodule.own is not None and self.datamodule.own.left_out:
+            raise SystemExit(1)
 
 
 @rank_zero_only

@@ -15,7 +15,7 @@ from typing import Any
 from lenet import runs
 from lenet.errors import UserError
 
-__all__ = ["CLASSES", "Glance", "configs_first", "strings"]
+__all__ = ["CLASSES", "Glance", "configs_first", "flat", "strings"]
 
 # Options whose value is a class with options of its own.
 CLASSES = ("model", "data", "model.optimizer", "model.scheduler")
@@ -122,3 +122,12 @@ def strings(values: Any, option: str = "") -> list[tuple[str, str]]:
     else:
         return [(option, values)] if isinstance(values, str) else []
     return [found for name, value in inner for found in strings(value, name)]
+
+
+def flat(options: dict[str, Any]) -> dict[str, Any]:
+    """Spell groups of options as they are typed: ``{"trainer": {"devices": 1}}``, dotted."""
+    flat: dict[str, Any] = {}
+    for name, value in options.items():
+        inner = {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else None
+        flat |= {name: value} if inner is None else inner
+    return flat

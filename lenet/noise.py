@@ -12,6 +12,7 @@ _WRONG = (
     r".*Checkpoint directory .* exists and is not empty",  # it is the run that goes on
     r".*could not find the monitored key",  # validation is switched off
     r"Be aware that when using `ckpt_path`, callbacks",  # an evaluation has none that keep
+    r"Image size .* could be decompression bomb",  # twice as much is refused; less is a photograph
     r".*isinstance\(treespec, LeafSpec\)",  # of Lightning to itself
 )
 

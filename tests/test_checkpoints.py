@@ -11,6 +11,7 @@ import lenet as package
 from lenet import LeNet, Trainer, load
 from lenet.errors import UserError
 from tests.conftest import TINY
+from tests.small import write_data
 
 RUN = Path("runs/LeNet-Digits-1/checkpoints/best.ckpt")
 
@@ -162,3 +163,13 @@ def test_arguments_that_are_usual_for_an_optimizer_do_not_become_anothers(lenet)
     done = lenet("fit", "--ckpt_path", "last", "--model.optimizer", "SGD", "--print_config")
     assert "class_path: torch.optim.SGD" in done.out
     assert "weight_decay: 0.0\n" in done.out
+
+
+def test_a_checkpoint_for_other_classes_is_named_before_its_model_is_made(
+    lenet, tmp_path, monkeypatch
+):
+    assert lenet("fit", "--model", "LeNet5", *TINY).code == 0
+    write_data(tmp_path, "EMNIST", monkeypatch)  # 47 classes, for which LeNet5 has no bitmaps
+    done = lenet("test", "--data", "EMNIST", "--data.root", str(tmp_path))
+    assert done.code == 2
+    assert "was trained for 10 classes, where the data has 47" in done.err

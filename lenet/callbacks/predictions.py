@@ -13,7 +13,9 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from lenet import runs
+from lenet.callbacks.own import say_predictions, write_pairs
 from lenet.data import ImageDataModule
+from lenet.data.own import OwnImages, shown
 from lenet.errors import UserError
 
 __all__ = ["PredictionWriter"]
@@ -29,15 +31,20 @@ class PredictionWriter(pl.Callback):
     ``predictions/<index>_predicted_<class>.png``, and together, with the wrong ones marked, they
     are the contact sheet ``predictions.png``.
 
+    Of images of one's own the same goes into the folder ``own``, with each image's path and
+    without a label. The sheet has what was given beside what the network saw.
+
     Args:
-        num_images: Number of random images to save. The seed of the run decides which.
+        num_images: Number of images to save: of the test images random ones, by the seed of the
+            run; of one's own the first. By default 10 of the test images, and of one's own all up
+            to 100.
     """
 
-    def __init__(self, num_images: int = 10):
-        if num_images < 0:
+    def __init__(self, num_images: int | None = None):
+        if num_images is not None and num_images < 0:
             raise UserError(f"--predictions.num_images {num_images}: must be at least 0.")
         self.num_images = num_images
-        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._parts: list[tuple[Tensor, Tensor]] = []
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget what was predicted before."""
@@ -52,9 +59,8 @@ class PredictionWriter(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep a batch's indices, labels and probabilities."""
-        _, labels, indices = batch
-        self._parts.append((indices, labels, outputs))
+        """Keep a batch's indices and probabilities."""
+        self._parts.append((batch[-1], outputs))
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Bring the devices' parts together and write."""
@@ -68,51 +74,86 @@ class PredictionWriter(pl.Callback):
             return
         if getattr(trainer, "fast_dev_run", False):
             return
-        indices, labels, probabilities = parts
+        indices, probabilities = parts
         order = indices.argsort()
-        indices, labels, probabilities = indices[order], labels[order], probabilities[order]
-        run = Path(folder)
-        table = (data.classes, indices, labels, probabilities, data.names)
-        write_table(run / "predictions.csv", *table)
-        chosen = torch.randperm(len(indices))[: self.num_images].sort().values
-        confidence, predicted = probabilities[chosen].max(dim=1)
-        images = data.sets["predict"].images[indices[chosen]]
-        names = [data.classes[i] for i in predicted]
-        write_images(run / "predictions", images, indices[chosen].tolist(), names)
-        titles = [
-            f"{name} ({p:.1%})" if label == i else f"{name} ({p:.1%}), is {data.classes[label]}"
-            for name, p, i, label in zip(
-                names, confidence.tolist(), predicted, labels[chosen].tolist(), strict=True
-            )
-        ]
-        wrong = (predicted != labels[chosen]).tolist()
-        write_sheet(run / "predictions.png", images, titles, wrong)
-        right = int((probabilities.argmax(dim=1) == labels).sum())
-        print(f"Predicted {len(indices):,} images, {right:,} of them right. See")
+        indices, probabilities = indices[order], probabilities[order]
+        run, images = Path(folder), data.sets["predict"]
+        if images.labels is None and data.own is not None:
+            run = run / "own"
+            run.mkdir(exist_ok=True)
+            self._write_own(run, data, data.own, probabilities)
+        elif images.labels is not None:
+            self._write(run, data, images.labels[indices], indices, probabilities)
+        print("See")
         for name in ("predictions.csv", "predictions.png", "predictions"):
             print(f"  {runs.short(run / name)}")
+
+    def _write(
+        self, run: Path, data: ImageDataModule, labels: Tensor, indices: Tensor, found: Tensor
+    ) -> None:
+        write_table(run / "predictions.csv", data.classes, indices, labels, found, data.names)
+        count = 10 if self.num_images is None else self.num_images
+        chosen = torch.randperm(len(indices))[:count].sort().values
+        predicted, images = found[chosen].argmax(dim=1), data.sets["predict"].images
+        images, names = images[indices[chosen]], [data.classes[i] for i in predicted]
+        write_images(run / "predictions", images, indices[chosen].tolist(), names)
+        wrong = (predicted != labels[chosen]).tolist()
+        titles = [
+            f"{title}, is {data.classes[label]}" if bad else title
+            for title, label, bad in zip(
+                _titles(data, found[chosen]), labels[chosen], wrong, strict=True
+            )
+        ]
+        write_sheet(run / "predictions.png", images, titles, wrong)
+        right = int((found.argmax(dim=1) == labels).sum())
+        print(f"Predicted {len(indices):,} images, {right:,} of them right.")
+
+    def _write_own(self, run: Path, data: ImageDataModule, own: OwnImages, found: Tensor) -> None:
+        paths, every = [shown(path) for path in own.paths], torch.arange(len(own))
+        write_table(run / "predictions.csv", data.classes, every, None, found, paths)
+        first = slice(100 if self.num_images is None else self.num_images)
+        names = [data.classes[i] for i in found[first].argmax(dim=1)]
+        seen = data.to_size(own.images[first]).round().byte()
+        write_images(run / "predictions", seen, every[first].tolist(), names)
+        titles = _titles(data, found)
+        write_pairs(run / "predictions.png", own.paths[first], seen, titles[first])
+        say_predictions(own, titles)
+
+
+def _titles(data: ImageDataModule, probabilities: Tensor) -> list[str]:
+    """Say what was predicted, and how confidently."""
+    confidence, predicted = (column.tolist() for column in probabilities.max(dim=1))
+    return [f"{data.classes[i]} ({p:.1%})" for i, p in zip(predicted, confidence, strict=True)]
 
 
 def write_table(
     path: Path,
     classes: tuple[str, ...],
     indices: Tensor,
-    labels: Tensor,
+    labels: Tensor | None,
     probabilities: Tensor,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Write a row an image, with its name if it has one, and put the file in place when whole."""
+    """Write a row an image, with its name and label if it has them; put it in place when whole."""
     confidence, predicted = (column.tolist() for column in probabilities.max(dim=1))
-    columns = (indices.tolist(), labels.tolist(), predicted, confidence, probabilities.tolist())
     aside = path.with_suffix(".csv.part")
     with aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        header = ["index", *(["image"] if names else []), "label", "prediction", "confidence"]
-        writer.writerow([*header, *(f"probability of {name}" for name in classes)])
-        for index, label, guess, p, every in zip(*columns, strict=True):
-            image = [index, names[index]] if names else [index]
-            said = [classes[label], classes[guess], f"{p:.6f}", *(f"{q:.6f}" for q in every)]
-            writer.writerow([*image, *said])
+        header = ["index"]
+        if names:
+            header.append("image" if labels is not None else "path")
+        if labels is not None:
+            header.append("label")
+        every = (f"probability of {name}" for name in classes)
+        writer.writerow([*header, "prediction", "confidence", *every])
+        for i, index in enumerate(indices.tolist()):
+            row = [index]
+            if names:
+                row.append(names[index])
+            if labels is not None:
+                row.append(classes[labels[i]])
+            row += [classes[predicted[i]], f"{confidence[i]:.6f}"]
+            writer.writerow([*row, *(f"{p:.6f}" for p in probabilities[i].tolist())])
     os.replace(aside, path)
 
 

@@ -14,15 +14,18 @@ from typing import Any, ClassVar
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
+from lightning.pytorch.trainer.states import TrainerFn
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader
 
 from lenet.data.augmentation import random_affine
-from lenet.data.files import Framing, cores, frame
+from lenet.data.files import Framing, frame
 from lenet.data.handwriting import Handwriting
-from lenet.data.memory import Images, TensorImages, as_it_is
+from lenet.data.ink import LONGEST
+from lenet.data.memory import Images, TensorImages, loader
+from lenet.data.own import OwnImages
+from lenet.data.ranges import check_ranges
 from lenet.errors import UserError
 
 __all__ = ["ImageDataModule"]
@@ -86,25 +89,13 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         scaling: float = 0.0,
         shear: float = 0.0,
         translation: float = 0.0,
+        predict_path: str | None = None,
         raw: bool = False,
     ):
         super().__init__()
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
-            ("val_size", val_size, 1),
-            ("image_size", image_size, 1),
-            ("num_workers", num_workers, 0),
-            ("rotation", rotation, 0),
-            ("scaling", scaling, 0),
-            ("shear", shear, 0),
-            ("translation", translation, 0),
-        ):
-            if value is not None and value < least:
-                raise UserError(f"--data.{name} {value}: must be at least {least}.")
-        for name, value, limit in (("scaling", scaling, 1), ("shear", shear, 90)):
-            if value >= limit:
-                raise UserError(f"--data.{name} {value}: must be less than {limit}.")
-        self.save_hyperparameters(logger=False)  # `image_size` is the model's as well
+        # `image_size` is the model's as well; the path is of one command, not of a training.
+        self.save_hyperparameters(logger=False, ignore=["predict_path"])
+        check_ranges(self.hparams)
         self.root = Path(root or os.environ.get("PATH_DATASETS") or "data").expanduser().absolute()
         self.batch_size = batch_size
         self.val_size = val_size
@@ -113,7 +104,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         upsized = self.usually_resized or image_size > PADDED_SIZE
         self.resize = upsized if resize is None else resize
         self.num_workers = num_workers
-        self.raw = raw
+        self.predict_path, self.raw = predict_path, raw
+        self.own: OwnImages | None = None
         self.distortions = (rotation, scaling, shear, translation)
         self.sets: dict[str, TensorImages] = {}
 
@@ -156,8 +148,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return val_size
 
     def prepare_data(self) -> None:
-        """Fetch the data set, in one process of each machine."""
-        self.fetch()
+        """Fetch the data set, in one process of each machine, unless images are one's own."""
+        predicts = self.trainer is not None and self.trainer.state.fn == TrainerFn.PREDICTING
+        if not (predicts and self.predict_path is not None):
+            self.fetch()
 
     def setup(self, stage: str) -> None:
         """Read what the stage needs and does not have yet."""
@@ -166,16 +160,19 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             train, val = self.divide(labels)
             self.sets["train"] = TensorImages(images, labels, train)
             self.sets["val"] = TensorImages(images, labels, val)
-        if stage in ("test", "predict") and "test" not in self.sets:
+        if stage == "predict" and self.predict_path is not None:
+            enough = 2 * max(
+                LONGEST if self.handwriting else 0, self.native_size or self.image_size
+            )
+            self.own = OwnImages(self.predict_path, self.prepare_image, enough)
+            self.sets["predict"] = TensorImages(self.own.images, None, with_index=True)
+        elif stage in ("test", "predict") and "test" not in self.sets:
             images, labels = self.read(train=False)
             self.sets["test"] = TensorImages(images, labels)
             self.sets["predict"] = TensorImages(images, labels, with_index=True)
 
     def prepare_image(self, image: Image.Image) -> Tensor:
-        """Bring an image of one's own to how those of the data set are as published.
-
-        Args:
-            image: The image, of any size and mode.
+        """Bring an image of any size and mode to how those of the data set are as published.
 
         Returns:
             Its bytes ``(C, H, W)``, light on dark where the data set is handwriting.
@@ -204,29 +201,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return self._loader("predict")
 
     def _loader(self, name: str, shuffle: bool = False) -> DataLoader:
-        images, num_workers = self.sets[name], self.num_workers
-        if num_workers is None:
-            num_workers = 0 if isinstance(images.images, Tensor) else cores()
-        # On one device as on several: the order depends on the seed and the epoch alone, so that a
-        # resumed training goes on as it would have. Evaluation repeats no image to make the
-        # devices' shares equal, which would count it twice.
-        sampler = DistributedSampler if shuffle else UnrepeatedDistributedSampler
-        return DataLoader(
-            images,
-            batch_size=self.batch_size,
-            sampler=sampler(
-                images,
-                num_replicas=self.trainer.world_size if self.trainer else 1,
-                rank=self.trainer.global_rank if self.trainer else 0,
-                shuffle=shuffle,
-                # It adds the epoch: neighbouring seeds must not be neighbouring orders.
-                seed=1_000_003 * torch.initial_seed() % 2**62,
-            ),
-            num_workers=num_workers,
-            collate_fn=as_it_is,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=num_workers > 0,
-        )
+        return loader(self.sets[name], self.trainer, self.batch_size, self.num_workers, shuffle)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Bring the images of a batch to size, distort and normalise them, on their device."""

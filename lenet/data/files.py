@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
+import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -16,7 +17,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from lenet.errors import UserError
 
-__all__ = ["Framing", "ImageFiles", "cores", "decode", "frame", "is_colour"]
+__all__ = ["Framing", "ImageFiles", "cores", "decode", "frame", "is_colour", "why"]
 
 Framing = Literal["crop", "pad", "stretch"]
 GREY = ("1", "L", "LA", "La", "I", "F")
@@ -94,18 +95,25 @@ class ImageFiles:
         try:
             return self._decode(index)
         except Exception as e:  # what a decoder raises depends on the format and on the damage
-            if isinstance(e, Image.UnidentifiedImageError):
-                return "not an image"
-            said = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
-            return " ".join(said.split())[:80] or type(e).__name__
+            return why(e)
+
+
+def why(e: Exception) -> str:
+    """Say in a few words why an image cannot be read."""
+    if isinstance(e, Image.UnidentifiedImageError):
+        return "not an image"
+    if isinstance(e, Image.DecompressionBombError):
+        return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
+    said = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
+    return " ".join(said.split())[:80] or type(e).__name__
 
 
 def decode(path: str, channels: int, size: int, framing: Framing = "crop") -> Tensor:
     """Decode an image file, as bytes ``(channels, size, size)``.
 
-    It is turned as its camera says (EXIF). What is transparent becomes white, of 16 bits the upper
-    8 are kept, colour becomes grey by its luma (ITU-R 601), and grey becomes colour with three
-    equal channels. Of several frames the first is taken.
+    It is turned as its camera says (EXIF). What is transparent becomes white, more than 8 bits
+    become 8 (see :func:`to_bytes`), colour becomes grey by its luma (ITU-R 601), and grey becomes
+    colour with three equal channels. Of several frames the first is taken.
 
     Args:
         path: The file.
@@ -122,8 +130,8 @@ def decode(path: str, channels: int, size: int, framing: Framing = "crop") -> Te
 def frame(picture: Image.Image, channels: int, size: int, framing: Framing = "crop") -> Tensor:
     """Bring an image to size and to grey or colour as :func:`decode` does a file."""
     image: Image.Image = ImageOps.exif_transpose(picture)
-    if image.mode.startswith("I"):
-        image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = to_bytes(image)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
@@ -135,6 +143,27 @@ def frame(picture: Image.Image, channels: int, size: int, framing: Framing = "cr
     else:
         image = image.resize((size, size), Image.Resampling.BILINEAR)
     return pil_to_tensor(image)
+
+
+def to_bytes(image: Image.Image) -> Image.Image:
+    """Bring grey of more than 8 bits (modes I and F) to 8.
+
+    Of 16 bits the upper 8 are kept. With 32 bits a file does not say what white is: numbers from
+    0 to 255 are taken for 8 bits, larger ones up to 65,535 for 16, and of floating-point numbers
+    those from 0 to 1 for parts of white.
+
+    Raises:
+        ValueError: If there are numbers beyond.
+    """
+    values = np.asarray(image).astype(np.float64)
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= 65535):  # nor not-a-number
+        raise ValueError(f"grey from {low:g} to {high:g}, save it with 8 or 16 bits")
+    if image.mode == "F" and high <= 1:
+        values *= 255
+    elif image.mode.startswith("I;16") or high > 255:
+        values //= 256
+    return Image.fromarray(values.round().astype(np.uint8))
 
 
 def is_colour(path: str) -> bool:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from lenet.data.base import ImageDataModule
@@ -64,14 +65,30 @@ class ImageFolder(ImageDataModule):
             raise UserError("--data.resize false: images of a folder have --data.framing pad.")
         if test_size is not None and test_size < 1:
             raise UserError(f"--data.test_size {test_size}: must be at least 1.")
+        self.classes = tuple(class_names or ())
+        self._test_size, self._in_memory = test_size, in_memory
+        self._paths: dict[bool, list[str]] = {}
+        # For images of one's own the folder need not be there any more.
+        if self.predict_path is None or None in (class_names, colour, mean, std):
+            self._list()
+            colour = self._has_colours() if colour is None else colour
+        self.in_channels = 3 if colour else 1
+        self._check_figures(mean, std)
+        self.framing: Framing = framing
+        self._images: dict[bool, Images] = {}
+        # What a checkpoint keeps, for the commands to come.
+        self.hparams.update(class_names=list(self.classes), colour=colour)
+
+    def _list(self) -> None:
+        """Find the images of each part, and draw those that are held out."""
         parts = list_parts(self.root)
-        self.classes = tuple(class_names or parts.get("train", ()))
+        self.classes = self.classes or tuple(parts.get("train", ()))
         check_classes(self.root, parts, self.classes)
         paths, labels = self._number(parts.get("train", {}))
         if "test" in parts:
             self.names, test_labels = self._number(parts["test"])
         else:
-            test_size = max(1, len(paths) // 10) if test_size is None else test_size
+            test_size = max(1, len(paths) // 10) if self._test_size is None else self._test_size
             if test_size >= len(paths):
                 raise UserError(
                     f"--data.test_size {test_size}: {self.root} has {len(paths)} images, of which "
@@ -81,22 +98,24 @@ class ImageFolder(ImageDataModule):
             test, rest = order[:test_size].sort().values, order[test_size:].sort().values
             self.names, test_labels = [paths[i] for i in test], labels[test]
             paths, labels = [paths[i] for i in rest], labels[rest]
+        self._drawn = "test" not in parts
         self.usual_val_size = max(1, len(paths) // 10)
         val_paths, val_labels = self._number(parts.get("val", {}))
         self._num_own_val = len(val_paths) if "val" in parts else None
         self._paths = {True: [*paths, *val_paths], False: self.names}
         self._labels = {True: torch.cat([labels, val_labels]), False: test_labels}
-        if colour is None:
-            train = self.divide(self._labels[True])[0].tolist() if paths else []
-            trained_on = [self._paths[True][i] for i in train] or self.names
-            colour = any(is_colour(str(self.root / path)) for path in trained_on)
-        self.in_channels = 3 if colour else 1
-        self._check_figures(mean, std)
-        self.framing: Framing = framing
-        size = (len(self._paths[True]) + len(self.names)) * self.in_channels * self.image_size**2
-        self.in_memory = size <= MEMORY if in_memory is None else in_memory
-        # What a checkpoint keeps, for the commands to come.
-        self.hparams.update(class_names=list(self.classes), colour=colour)
+
+    def _has_colours(self) -> bool:
+        train = self.divide(self._labels[True])[0].tolist() if self._paths[True] else []
+        trained_on = [self._paths[True][i] for i in train] or self._paths[False]
+        return any(is_colour(str(self.root / path)) for path in trained_on)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the images are held in memory."""
+        count = sum(map(len, self._paths.values()))
+        fits = count * self.in_channels * self.image_size**2 <= MEMORY
+        return fits if self._in_memory is None else self._in_memory
 
     def _number(self, part: dict[str, list[str]]) -> tuple[list[str], Tensor]:
         """Give the paths of a part and their labels ``(N,)``."""
@@ -133,6 +152,8 @@ class ImageFolder(ImageDataModule):
 
     def setup(self, stage: str) -> None:
         """Read what the stage needs, and measure the training images unless that was done."""
+        if not self._paths and stage != "predict":
+            self._list()
         if stage in ("fit", "validate") or not self._measured:
             if not self._paths[True]:
                 raise UserError(
@@ -141,16 +162,32 @@ class ImageFolder(ImageDataModule):
                 )
             super().setup("fit")
         super().setup(stage)
+        if stage == "test" and self._drawn:
+            rank_zero_info(
+                f"Testing on {len(self._paths[False])} of the {sum(map(len, self._paths.values()))}"
+                f" images of {self.root}, drawn by --data.split_seed {self.split_seed}. To test on "
+                "all of a folder, put its classes into one called test."
+            )
 
     def read(self, train: bool) -> tuple[Images, Tensor]:
         """Read the images, or get ready to: all of them are decoded once, and checked."""
+        if train not in self._images:
+            # Before a training the test images as well: it is too late to refuse one after it.
+            self._scan([True, False] if train else [False])
+        return self._images[train], self._labels[train]
+
+    def _scan(self, parts: list[bool]) -> None:
         size = (self.in_channels, self.image_size, self.framing)
-        files = ImageFiles(str(self.root), self._paths[train], *size)
-        images, sums = files.scan(keep=self.in_memory)
-        labels = self._labels[train]
-        if train and not self._measured:
-            self._measure(sums[:, self.divide(labels)[0]])
-        return images, labels
+        paths = [path for part in parts for path in self._paths[part]]
+        images, sums = ImageFiles(str(self.root), paths, *size).scan(keep=self.in_memory)
+        start = 0
+        for part in parts:
+            stop = start + len(self._paths[part])
+            files = ImageFiles(str(self.root), self._paths[part], *size)
+            self._images[part] = images[start:stop] if isinstance(images, Tensor) else files
+            start = stop
+        if parts[0] and not self._measured:
+            self._measure(sums[:, self.divide(self._labels[True])[0]])
 
     def _measure(self, sums: Tensor) -> None:
         """Take mean and deviation out of each image's sums and sums of squares ``(2, N, C)``."""

@@ -20,6 +20,7 @@ from lenet.errors import UserError
 __all__ = ["Handwriting"]
 
 FINE = 5  # pixels worked on for one of the result
+LEAST_EXTENT = 0.05  # of the shorter side: what is smaller is dust
 # Widths of a stroke, in pixels of a box of 20: nine tenths of MNIST's are between.
 THINNEST, THICKEST = 2.0, 4.2
 
@@ -75,19 +76,22 @@ def _without_specks(ink: np.ndarray) -> np.ndarray:
     mass = np.bincount(parts.ravel(), ink.ravel())[1:]
     boxes = ndimage.find_objects(parts)
     main = int(mass.argmax())
-    near = 0.3 * max(edge.stop - edge.start for edge in boxes[main])
+    extent = max(edge.stop - edge.start for edge in boxes[main])
+    near = 0.3 * extent
     keep = np.zeros(count + 1, dtype=bool)
     for i, box in enumerate(boxes):
         gap = max(
             max(a.start - b.stop, b.start - a.stop) for a, b in zip(box, boxes[main], strict=True)
         )
         keep[i + 1] = mass[i] >= mass[main] * (0.02 if gap <= near else 0.2)
+    if extent < LEAST_EXTENT * min(ink.shape) or mass[keep[1:]].sum() < mass.sum() / 2:
+        raise UserError("nothing is drawn in it but specks")
     strokes: np.ndarray = keep[parts]
     specks = (parts > 0) & (strokes == 0)
     # The soft edges go with the strokes, and those of the specks with the specks.
     edges = ndimage.binary_dilation(strokes, np.ones((3, 3)), iterations=3)
-    edges &= ~ndimage.binary_dilation(specks, np.ones((3, 3)), iterations=2)
-    return np.where(strokes | edges, ink, 0)
+    dust = ndimage.binary_dilation(specks, np.ones((3, 3)), iterations=2)
+    return np.where(strokes | (edges > dust), ink, 0)
 
 
 def _crop(ink: np.ndarray) -> np.ndarray:

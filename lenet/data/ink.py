@@ -15,7 +15,7 @@ __all__ = ["find_ink"]
 
 LONGEST = 400  # pixels: the longer side that an image is worked on at
 LEAST_CONTRAST = 0.08  # of the range of grey: less is paper and noise
-WIDEST = 0.4  # of the longer side: no stroke is wider, and no shadow that counts is narrower
+WIDEST = 0.4  # of the shorter side: no stroke is wider, and no shadow that counts is narrower
 
 
 def find_ink(image: Image.Image) -> np.ndarray:
@@ -85,25 +85,34 @@ def _flatten(plane: np.ndarray) -> tuple[np.ndarray, float]:
     """Take the paper away: ink ``(H, W)`` in [0, 1], and its contrast to the paper."""
     longer = max(plane.shape)
     plane = ndimage.gaussian_filter(plane, longer / 400 if longer > 100 else 0, mode="nearest")
+    wide = 2 * round(WIDEST * min(plane.shape) / 2) + 1
     if _is_dark(plane):
-        wide = max(3, round(WIDEST * longer))
-        paper = ndimage.grey_closing(plane, size=(wide, wide), mode="nearest")
+        paper = _paper(plane, wide)
         # In the shade ink and paper are darker by the same factor.
         ink = (paper - plane) * (paper.max() / np.maximum(paper, 0.05))
     else:
-        wide = max(3, round(WIDEST * longer))
-        ink = plane - ndimage.grey_opening(plane, size=(wide, wide), mode="nearest")
-    # Most of it is paper, whose noise is above its darkest or brightest grains.
-    floor = float(np.median(ink))
-    noise = 1.4826 * float(np.median(np.abs(ink - floor)))
+        ink = plane + _paper(-plane, wide)
+    # Noise is told from pixels too far apart to share it, which few edges lie between.
+    apart = 4 if longer > 100 else 1
+    noise = 1.05 * float(np.median(np.abs(plane[:, apart:] - plane[:, :-apart])))
+    # A quarter or more is paper; the rest of its noise is above.
+    floor = float(np.percentile(ink, 25)) + 0.67 * noise
+    low = floor + max(4 * noise, LEAST_CONTRAST / 2)
+    drawn = ink[ink > low]
+    if not len(drawn):
+        return ink, 0.0
+    peak = float(np.percentile(drawn, 90))
+    if peak - floor < 6 * noise:
+        return ink, 0.0
+    high = float(np.median(ink[ink >= (low + peak) / 2]))
     low = floor + 3 * noise
-    peak = float(np.percentile(ink, 99.5))
-    contrast = peak - low
-    if contrast <= 0:
-        return np.zeros_like(ink), 0.0
-    drawn = ink[ink > (low + peak) / 2]
-    high = float(np.median(drawn))
-    return np.clip((ink - low) / max(high - low, 1e-6), 0, 1), contrast
+    return np.clip((ink - low) / (high - low), 0, 1), peak - floor
+
+
+def _paper(plane: np.ndarray, wide: int) -> np.ndarray:
+    """Give what is behind everything dark that is narrower than so many pixels."""
+    sheet = np.pad(plane, wide, mode="edge")
+    return ndimage.grey_closing(sheet, size=(wide, wide))[wide:-wide, wide:-wide]
 
 
 def _is_dark(plane: np.ndarray) -> bool:
@@ -111,5 +120,5 @@ def _is_dark(plane: np.ndarray) -> bool:
     small = np.asarray(
         Image.fromarray(plane.astype(np.float32)).resize((48, 48), Image.Resampling.BOX)
     )
-    paper = ndimage.median_filter(small, size=25, mode="nearest")
+    paper = ndimage.median_filter(small, size=17, mode="nearest")
     return float(((small - paper) ** 3).sum()) <= 0

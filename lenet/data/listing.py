@@ -40,6 +40,13 @@ def list_parts(root: Path) -> dict[str, Part]:
         }
     else:
         found = {"train": _list_classes(root, root)}
+        for name in PARTS["val"]:
+            both = set(_folders(root / name)) & set(_folders(root))
+            if both:
+                raise UserError(
+                    f"--data.root {root}: has a folder {name} with {_quoted(sorted(both))} in it, "
+                    f"and the same beside it. Put those beside it into a folder train."
+                )
     if not any(paths for part in found.values() for paths in part.values()):
         raise UserError(
             f"--data.root {root}: no images in it, in a folder for each class. Images are files "
@@ -94,7 +101,8 @@ def check_classes(root: Path, parts: dict[str, Part], classes: tuple[str, ...]) 
     empty = [name for name in classes if not parts["train"].get(name)] if "train" in parts else []
     if empty:
         raise UserError(
-            f"{root}: no images to train on in {_quoted(empty)}. Add some, or remove it."
+            f"{root}: no images to train on in {_quoted(empty)}. Add some, or remove it. To test "
+            "on what is there, put the folders into one called test."
         )
 
 

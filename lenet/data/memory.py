@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import lightning.pytorch as pl
 import torch
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from lenet.data.files import ImageFiles
+from lenet.data.files import ImageFiles, cores
 
-__all__ = ["Images", "TensorImages", "as_it_is"]
+__all__ = ["Images", "TensorImages", "as_it_is", "loader"]
 
 # Both give images (N, C, H, W) as bytes for indices (N,).
 Images = Tensor | ImageFiles
@@ -20,7 +22,7 @@ class TensorImages(Dataset):
     Args:
         images: All of them, ``(N, C, H, W)``, ``uint8``: a tensor, or files that are decoded when
             they are asked for.
-        labels: Their classes, ``(N,)``.
+        labels: Their classes, ``(N,)``, where they are known.
         indices: Which of them these are, in order. By default all.
         with_index: Whether a batch ends with the images' indices.
     """
@@ -28,7 +30,7 @@ class TensorImages(Dataset):
     def __init__(
         self,
         images: Images,
-        labels: Tensor,
+        labels: Tensor | None,
         indices: Tensor | None = None,
         with_index: bool = False,
     ):
@@ -42,10 +44,52 @@ class TensorImages(Dataset):
     def __getitems__(self, positions: list[int]) -> tuple[Tensor, ...]:
         """Give images ``(N, C, H, W)`` and labels ``(N,)``. DataLoader asks for a batch at once."""
         chosen = self.indices[torch.tensor(positions)]
-        batch = (self.images[chosen], self.labels[chosen])
+        batch = (self.images[chosen],)
+        if self.labels is not None:
+            batch += (self.labels[chosen],)
         return (*batch, chosen) if self.with_index else batch
 
 
 def as_it_is(batch: Any) -> Any:
     """Collate nothing: a batch is fetched as one."""
     return batch
+
+
+def loader(
+    images: TensorImages,
+    trainer: pl.Trainer | None,
+    batch_size: int,
+    num_workers: int | None = None,
+    shuffle: bool = False,
+) -> DataLoader:
+    """Serve images in batches.
+
+    Args:
+        images: The images.
+        trainer: The trainer, which knows how many devices share them. By default one does.
+        batch_size: Images in a batch.
+        num_workers: Processes that load batches. By default as many as the images need.
+        shuffle: Whether they are served in another order each epoch.
+    """
+    if num_workers is None:
+        num_workers = 0 if isinstance(images.images, Tensor) else cores()
+    # On one device as on several: the order depends on the seed and the epoch alone, so that a
+    # resumed training goes on as it would have. Evaluation repeats no image to make the
+    # devices' shares equal, which would count it twice.
+    sampler = DistributedSampler if shuffle else UnrepeatedDistributedSampler
+    return DataLoader(
+        images,
+        batch_size=batch_size,
+        sampler=sampler(
+            images,
+            num_replicas=trainer.world_size if trainer else 1,
+            rank=trainer.global_rank if trainer else 0,
+            shuffle=shuffle,
+            # It adds the epoch: neighbouring seeds must not be neighbouring orders.
+            seed=1_000_003 * torch.initial_seed() % 2**62,
+        ),
+        num_workers=num_workers,
+        collate_fn=as_it_is,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=num_workers > 0,
+    )

@@ -20,6 +20,7 @@ from lenet.models.mlp import perceptron
 __all__ = ["ConvNet", "Layer", "check_sides"]
 
 Numbers = list[int] | int
+Stage = dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,10 @@ class ConvNet(ImageClassifier):
             repeats=repeats,
             pool_sizes=pool_sizes,
         )
-        plan = list(_plan(stages))
-        side = check_sides(plan, self.image_size)
+        side = check_sides(stages, self.image_size)
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         channels = self.in_channels
-        for layer in plan:
+        for layer in _plan(stages):
             if layer.name.startswith("pool"):
                 layers[layer.name] = POOLINGS[pooling](layer.kernel_size)
                 continue
@@ -133,7 +133,7 @@ class ConvNet(ImageClassifier):
         self.network = nn.Sequential(layers)
 
 
-def _by_stage(**options: Numbers) -> list[dict[str, int]]:
+def _by_stage(**options: Numbers) -> list[Stage]:
     """Give every stage its numbers, out of one for all or a list with one for each."""
     counts = {name: len(value) for name, value in options.items() if isinstance(value, list)}
     number = max(counts.values(), default=1)
@@ -154,7 +154,7 @@ def _by_stage(**options: Numbers) -> list[dict[str, int]]:
     ]
 
 
-def _plan(stages: list[dict[str, int]]) -> Iterator[Layer]:
+def _plan(stages: list[Stage]) -> Iterator[Layer]:
     for i, stage in enumerate(stages, start=1):
         width, size = stage["widths"], stage["pool_sizes"]
         for j in range(1, stage["repeats"] + 1):
@@ -163,11 +163,11 @@ def _plan(stages: list[dict[str, int]]) -> Iterator[Layer]:
             yield Layer(f"pool{i}", width, size, stride=size)
 
 
-def check_sides(plan: list[Layer], image_size: int) -> int:
+def check_sides(stages: list[Stage], image_size: int) -> int:
     """Work out the side of the maps after the last layer.
 
     Args:
-        plan: The layers, in order.
+        stages: The numbers of each stage, in order.
         image_size: Side of the images that go in.
 
     Raises:
@@ -175,7 +175,7 @@ def check_sides(plan: list[Layer], image_size: int) -> int:
             would fit.
     """
     lines, side = [], image_size
-    for layer in plan:
+    for layer in _plan(stages):
         out = layer.side(side)
         sum_ = f"({side} - {layer.kernel_size} + {2 * layer.padding}) / {layer.stride} + 1"
         line = f"  {layer.name:9} {sum_} = {float(out):g}"
@@ -187,29 +187,37 @@ def check_sides(plan: list[Layer], image_size: int) -> int:
         table = "\n".join(["  layer     (W - F + 2P) / S + 1", *lines])
         raise UserError(
             f"images of {image_size}x{image_size} do not fit this ConvNet, as of {layer.name}:\n"
-            f"{table}\nWhat would fit: {'; or '.join(_ways_out(plan, layer, side, image_size))}."
+            f"{table}\nWhat would fit: {'; or '.join(_ways_out(stages, layer, image_size))}."
         )
     return side
 
 
-def _ways_out(plan: list[Layer], bad: Layer, side: int, image_size: int) -> Iterator[str]:
-    sizes = [size for size in range(1, 4 * image_size + 1) if _fit(plan, size)]
-    near = [max((s for s in sizes if s < image_size), default=0)]
-    near += [min((s for s in sizes if s > image_size), default=0)]
-    if any(near):
-        yield f"--data.image_size {' or '.join(str(size) for size in near if size)}"
-    stage = bad.name[4:].partition("_")[0]
-    if bad.name.startswith("pool"):
-        divisors = [str(n) for n in range(1, side + 1) if side % n == 0]
-        yield f"--model.pool_sizes {' or '.join(divisors)} in stage {stage}"
-    else:
-        yield f"--model.kernel_sizes {side + 2 * bad.padding} or less in stage {stage}"
-        least = -((side - bad.kernel_size) // 2)
-        yield f"--model.paddings {least} or more there"
+def _ways_out(stages: list[Stage], bad: Layer, image_size: int) -> Iterator[str]:
+    """Name changes of one number, the nearest either way, with which every side comes out."""
+    sizes = [n for n in range(1, max(4 * image_size, 256) + 1) if _fit(stages, n)]
+    if near := _nearest(sizes, image_size):
+        yield f"--data.image_size {near}"
+    number = int(bad.name[4:].partition("_")[0])
+    before, stage, after = stages[: number - 1], stages[number - 1], stages[number:]
+    for option, least in (("pool_sizes", 1), ("kernel_sizes", 1), ("paddings", 0)):
+        values = [
+            n
+            for n in range(least, image_size + 1)
+            if _fit([*before, {**stage, option: n}, *after], image_size)
+        ]
+        if near := _nearest(values, stage[option]):
+            yield f"--model.{option} {near} in stage {number}"
+    if not sizes:
+        yield "fewer stages, or smaller kernels and pools in all of them"
 
 
-def _fit(plan: list[Layer], side: int) -> bool:
-    for layer in plan:
+def _nearest(values: list[int], now: int) -> str:
+    less, more = [n for n in values if n < now], [n for n in values if n > now]
+    return " or ".join(str(n) for n in (*less[-1:], *more[:1]))
+
+
+def _fit(stages: list[Stage], side: int) -> bool:
+    for layer in _plan(stages):
         out = layer.side(side)
         if out < 1 or out.denominator != 1:
             return False

@@ -59,9 +59,14 @@ class TorchvisionModel(ImageClassifier):
             options["image_size"] = image_size
         if self.name.startswith("maxvit_"):
             options["input_size"] = (image_size, image_size)
-        if self.name in ("googlenet", "inception_v3"):
+        if self.name in ("googlenet", "inception_v3") and "weights" not in options:
             options |= {"aux_logits": False, "init_weights": True}
         network = models.get_model(self.name, **options)
+        if hasattr(network, "aux_logits"):  # trained weights come with their further outputs
+            network.aux_logits = False  # type: ignore[assignment]
+            for head in ("aux1", "aux2", "AuxLogits"):
+                if hasattr(network, head):
+                    setattr(network, head, None)
         if hasattr(network, "transform_input"):
             # It would turn one normalisation of colours into another, where ours is the data's.
             network.transform_input = False  # type: ignore[assignment]
@@ -120,9 +125,16 @@ class TorchvisionModel(ImageClassifier):
                 "untrained."
             ) from e
         except (RuntimeError, ValueError) as e:
+            # A transformer has a weight for every place of the image.
+            if isinstance(e, ValueError) or "size mismatch" in str(e):
+                size = models.get_model_weights(self.name)[weights].meta["min_size"][0]
+                raise UserError(
+                    f"--model.weights {weights}: not for images of {self.image_size}x"
+                    f"{self.image_size}, but for --data.image_size {size}."
+                ) from e
             raise UserError(
-                f"--model.weights {weights}: not for images of {self.image_size}x"
-                f"{self.image_size}: try --data.image_size 224 --data.resize true."
+                f"--model.weights {weights}: cannot be used ({' '.join(str(e).split())[:200]}). "
+                "Delete what was downloaded and try again, or leave it out to start untrained."
             ) from e
         # All but the last layer, which is for other classes.
         own = self.network.state_dict()

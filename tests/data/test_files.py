@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -61,6 +62,28 @@ def test_sixteen_bits_keep_their_upper_eight(tmp_path):
     values = (torch.arange(256) * 257).to(torch.uint16).view(16, 16).numpy()
     Image.fromarray(values).save(tmp_path / "a.png")
     assert decode(str(tmp_path / "a.png"), 1, 16).flatten().equal(torch.arange(256).byte())
+
+
+@pytest.mark.parametrize(
+    ("values", "bytes_"),
+    [
+        (np.array([[0, 200], [7, 255]], np.int32), [0, 200, 7, 255]),
+        (np.array([[0, 200], [256, 65535]], np.int32), [0, 0, 1, 255]),
+        (np.array([[0, 0.5], [0.25, 1]], np.float32), [0, 128, 64, 255]),
+        (np.array([[0, 200.4], [7, 255]], np.float32), [0, 200, 7, 255]),
+        (np.array([[0, 200], [256, 65535]], np.float32), [0, 0, 1, 255]),
+    ],
+)
+def test_grey_of_32_bits_becomes_8(tmp_path, values, bytes_):
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    assert decode(str(tmp_path / "a.tif"), 1, 2).flatten().tolist() == bytes_
+
+
+@pytest.mark.parametrize("value", [-1.0, 1e6, np.nan])
+def test_grey_of_which_white_is_not_known_is_refused(tmp_path, value):
+    Image.fromarray(np.array([[0, value]], np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match="save it with 8 or 16 bits"):
+        decode(str(tmp_path / "a.tif"), 1, 2)
 
 
 def test_colour_is_told_from_the_header(tmp_path):

@@ -63,7 +63,19 @@ def too_few(root: Path) -> None:
             (root / name / f"{i:02}.png").unlink()
 
 
+def broken_in_every_part(root: Path) -> None:
+    split_up(root)
+    for part in ("train", "val", "test"):
+        next((root / part / "night").iterdir()).write_bytes(b"x")
+
+
+def val_beside_classes(root: Path) -> None:
+    shutil.copytree(root / "night", root / "valid" / "night")
+
+
 BAD = {
+    "broken images of every part": (broken_in_every_part, "3 of 30 images cannot be read: "),
+    "val beside classes": (val_beside_classes, "Put those beside it into a folder train."),
     "no folder": (shutil.rmtree, "no such folder. It is the one that has a folder for each class"),
     "no images": (empty, "no images in it, in a folder for each class"),
     "one class": (one_class, "has one class only, 'blue sky', where there must be two or more"),
@@ -100,6 +112,18 @@ def test_a_bad_folder_gets_one_line_and_leaves_no_run(lenet, photos, bad):
 )
 def test_a_bad_option_gets_one_line(lenet, photos, args, message):
     assert message in the_line(lenet, "fit", *FOLDER, *args.split())
+
+
+def test_testing_on_a_drawn_part_is_said(lenet, photos, caplog):
+    assert lenet("fit", *FOLDER).code == 0
+    assert "Testing on" not in caplog.text
+    assert lenet("test", *FOLDER[-4:]).code == 0
+    assert "Testing on 3 of the 30 images" in caplog.text
+
+
+def test_a_class_may_be_called_valid(lenet, photos):
+    (photos / "night").rename(photos / "valid")
+    assert lenet("fit", *FOLDER).code == 0
 
 
 def test_broken_test_images_are_named_when_they_are_tested(lenet, photos):

@@ -101,13 +101,38 @@ def test_a_side_that_is_not_whole_is_refused_with_the_way_there_and_what_would_f
         "  pool1     (30 - 2 + 0) / 2 + 1 = 15      32@15x15",
         "  conv2_1   (15 - 3 + 2) / 1 + 1 = 15      64@15x15",
         "  pool2     (15 - 2 + 0) / 2 + 1 = 7.5     not a whole number",
-        "What would fit: --data.image_size 28 or 32; or --model.pool_sizes 1 or 3 or 5 or 15 in "
-        "stage 2.",
+        "What would fit: --data.image_size 28 or 32; or --model.pool_sizes 1 or 3 in stage 2; or "
+        "--model.kernel_sizes 2 or 4 in stage 2.",
     ]
-    for size in (28, 32):
-        ConvNet(image_size=size)
-    for pool in (1, 3, 5, 15):
-        ConvNet(image_size=30, pool_sizes=[2, pool])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"image_size": 30},
+        {"image_size": 28, "widths": [2, 2, 2], "kernel_sizes": 5, "paddings": 0},
+        {"image_size": 10, "widths": [2, 2], "pool_sizes": [5, 3]},
+        {"image_size": 8, "widths": [2, 2], "kernel_sizes": [9, 3], "paddings": 0},
+        {"image_size": 12, "widths": [2, 2, 2], "pool_sizes": [2, 2, 2], "repeats": [1, 2, 1]},
+        {"image_size": 32, "widths": [2] * 8},
+    ],
+)
+def test_all_that_would_fit_does(options):
+    with pytest.raises(UserError) as refused:
+        ConvNet(**options)
+    said = str(refused.value).rpartition("What would fit: ")[2]
+    number = len(options.get("widths", [1, 1]))
+    usual = {"kernel_sizes": 3, "paddings": 1, "pool_sizes": 2}
+    found = re.findall(r"--(?:data|model)\.(\w+) (\d+)(?: or (\d+))?(?: in stage (\d+))?", said)
+    assert found
+    for name, *values, stage in found:
+        for value in filter(None, values):
+            changed = int(value)
+            if stage:
+                now = options.get(name, usual[name])
+                changed = list(now) if isinstance(now, list) else [now] * number
+                changed[int(stage) - 1] = int(value)
+            ConvNet(**{**options, "hidden_sizes": [], name: changed})
 
 
 def test_a_network_too_deep_for_the_image_is_refused_with_the_size_that_it_needs():
@@ -117,10 +142,8 @@ def test_a_network_too_deep_for_the_image_is_refused_with_the_size_that_it_needs
 
 
 def test_a_kernel_larger_than_the_image_is_refused_with_kernel_and_padding_that_fit():
-    with pytest.raises(UserError, match=r"kernel_sizes 4 or less in stage 1; .*paddings 2 or more"):
+    with pytest.raises(UserError, match=r"kernel_sizes 4 in stage 1; .*paddings 2 in stage 1"):
         ConvNet(image_size=4, widths=[2], kernel_sizes=7, paddings=0, pool_sizes=1)
-    ConvNet(image_size=4, widths=[2], kernel_sizes=4, paddings=0, pool_sizes=1)
-    ConvNet(image_size=4, widths=[2], kernel_sizes=7, paddings=2, pool_sizes=1)
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,38 @@ def test_weights_are_fetched_when_a_training_starts_and_only_then(monkeypatch):
     assert len(fetched) == 1
 
 
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_trained_weights_come_without_their_further_outputs(monkeypatch, name):
+    published = models.get_model(name, init_weights=False, aux_logits=True).state_dict()
+    monkeypatch.setattr(_api, "load_state_dict_from_url", lambda url, **_: published)
+    model = TorchvisionModel(name, weights="DEFAULT", image_size=96)
+    model._take_over("DEFAULT")
+    found = model.network.state_dict()
+    assert found.keys() == {key for key in published if not key.lower().startswith("aux")}
+    kernel = [key for key in found if key.endswith("conv.weight")][5]
+    assert torch.equal(found[kernel], published[kernel])
+    assert model(torch.zeros(2, 1, 96, 96)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "raised", "said"),
+    [
+        ("vit_b_32", None, "not for images of 64x64, but for --data.image_size 224."),
+        ("resnet18", RuntimeError("invalid hash value"), r"cannot be used \(invalid hash value\)"),
+    ],
+)
+def test_weights_of_another_size_or_content_are_refused(monkeypatch, name, raised, said):
+    def fetch(url, **_):
+        if raised is None:
+            return models.get_model(name).state_dict()
+        raise raised
+
+    monkeypatch.setattr(_api, "load_state_dict_from_url", fetch)
+    model = TorchvisionModel(name, weights="DEFAULT", image_size=64)
+    with pytest.raises(UserError, match=said):
+        model._take_over("DEFAULT")
+
+
 def test_weights_that_cannot_be_fetched_are_one_line(lenet, monkeypatch):
     def fail(url, **_):
         raise OSError("no route")
