@@ -1,6 +1,7 @@
 """Images to try on the page: a few drawn ones, and test images where they are at hand."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from PIL import Image, ImageDraw
 from torch import Tensor
@@ -56,7 +57,7 @@ def of_the_test_set(data: ImageDataModule, count: int) -> list[Example]:
         data.setup("test")  # and no `prepare_data`, which would download
     except (UserError, OSError, RuntimeError):
         return []
-    labels: Tensor = data.sets["test"].labels
+    labels = cast(Tensor, data.sets["test"].labels)  # which test images have
     first: dict[int, int] = {}
     for index, label in enumerate(labels.tolist()):
         if len(first) == min(count, data.num_classes):
