@@ -38,6 +38,8 @@ def arguments_that_make_it_small(verb: str, args: list[str]) -> list[str]:
     if "--help" in (verb, *args) or any(".help" in arg for arg in args):
         return []
     small = [*SMALL, "--data.val_size", "5"]
+    if verb == "demo":  # the page is up, and gone
+        small += ["--trainer.fast_dev_run", "true", "--open_browser", "false"]
     if "--ckpt_path" in args and verb == "fit":
         small[small.index("--trainer.max_epochs") + 1] = "3"
     return small

@@ -131,26 +131,26 @@ class ImageClassifier(pl.LightningModule, ABC):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Give the loss of a batch to the optimizer."""
-        return self._step("train", batch)
+        return self._step("train", batch)[0]
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Count a batch of the validation set."""
-        self._step("val", batch)
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Count a batch of the validation set, and give its logits to callbacks."""
+        return self._step("val", batch)[1]
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Count a batch of the test set."""
-        self._step("test", batch)
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Count a batch of the test set, and give its logits to callbacks."""
+        return self._step("test", batch)[1]
 
     def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Give probabilities ``(N, num_classes)``: the one place with a softmax."""
         return self(batch[0]).softmax(dim=1)
 
-    def _step(self, stage: str, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def _step(self, stage: str, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         images, labels = batch
         logits = self(images)
         loss = self.loss(logits, labels)
         self._figures[stage].update(loss, logits, labels)
-        return loss
+        return loss, logits
 
     def _start(self, stage: str) -> None:
         self._figures[stage].to(self.device).reset()
