@@ -115,12 +115,11 @@ def _list_confusions(axis: Axes, counts: Tensor, names: list[str]) -> None:
     total, right = int(counts.sum()), int(counts.diag().sum())
     wrong = counts.clone().fill_diagonal_(0)
     lines = [f"{right:,} of {total:,} right", f"{right / max(total, 1):.2%}", ""]
-    most = wrong.flatten().topk(min(LISTED, wrong.numel()))
-    pairs = [divmod(place, len(names)) for place in most.indices.tolist()]
-    found = [(n, *pair) for n, pair in zip(most.values.tolist(), pairs, strict=True) if n]
+    most = wrong.flatten().argsort(descending=True, stable=True)[:LISTED]
+    pairs = [divmod(place, len(names)) for place in most.tolist()]
+    found = [(int(wrong[pair]), *pair) for pair in pairs if wrong[pair]]
     lines += ["Most frequent mistakes", ""] if found else []
     lines += [
-        f"{int(n)} x  {shortened(names[i], 14)} taken for {shortened(names[j], 14)}"
-        for n, i, j in found
+        f"{n} x  {shortened(names[i], 14)} taken for {shortened(names[j], 14)}" for n, i, j in found
     ]
     axis.text(0, 1, "\n".join(lines), va="top", transform=axis.transAxes, linespacing=1.5)

@@ -41,24 +41,26 @@ def draw_curves(path: Path, curves: dict[str, Curve], title: str, best: int | No
         title: What they are of.
         best: Epoch of the weights that were kept, if any were.
     """
+    names = [name for name in ("loss", "accuracy") if any(key.endswith(name) for key in curves)]
 
     def picture(figure: Figure) -> None:
         figure.suptitle(title)
-        for axis, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        axes = figure.subplots(1, len(names), squeeze=False)[0]
+        for axis, name in zip(axes, names, strict=True):
             found = {stage: curves.get(f"{stage}/{name}", []) for stage in STAGES}
             _draw_one(axis, found, best)
             axis.set(xlabel="epoch", title=name.capitalize())
             values = [value for curve in found.values() for _, value in curve]
             if name == "accuracy":
-                spread = max(values, default=1) - min(values, default=0)
-                axis.yaxis.set_major_formatter(PercentFormatter(1, 0 if spread > 0.05 else None))
-            elif values and 0 < 10 * min(values) < max(values) < math.inf:
+                narrow = max(values) - min(values) < 0.05
+                axis.yaxis.set_major_formatter(PercentFormatter(1, None if narrow else 0))
+            elif 0 < 10 * min(values) < max(values) < math.inf:
                 axis.set_yscale("log")
                 axis.yaxis.set_major_formatter("{x:g}")
                 axis.set_title("Loss (logarithmic)")
-        figure.axes[1].legend(loc="lower right")
+        axes[-1].legend(loc="best")
 
-    return draw(path, (9, 3.6), picture)
+    return draw(path, (4.5 * len(names), 3.6), picture)
 
 
 def _draw_one(axis: Axes, curves: dict[str, Curve], best: int | None) -> None:

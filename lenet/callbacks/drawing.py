@@ -13,7 +13,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-__all__ = ["BLUE", "GREY", "INK", "RED", "as_seen", "draw", "mosaic", "shortened", "show", "spelt"]
+__all__ = [
+    "BLUE",
+    "GREY",
+    "INK",
+    "RED",
+    "as_seen",
+    "draw",
+    "layer_name",
+    "mosaic",
+    "shortened",
+    "show",
+    "spelt",
+]
 
 INK, GREY, BLUE, RED = "#262626", "#8c8c8c", "#2f6690", "#c8553d"
 DPI = 120
@@ -78,7 +90,8 @@ def draw(path: Path, size: tuple[float, float], picture: Callable[[Figure], None
         figure = Figure(figsize=size, layout="constrained")
         picture(figure)
         aside = path.with_suffix(".png.part")
-        figure.savefig(aside, dpi=DPI, format="png")
+        # Cut to what was drawn, so that nothing is cut off.
+        figure.savefig(aside, dpi=DPI, format="png", bbox_inches="tight", pad_inches=0.12)
     os.replace(aside, path)
     return path
 
@@ -94,6 +107,11 @@ def spelt(classes: Sequence[str]) -> list[str]:
 def shortened(name: str, length: int) -> str:
     """Cut a name off where it is longer than so many characters."""
     return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
+
+
+def layer_name(name: str) -> str:
+    """Give a layer's name in its network, or its number there where it has none."""
+    return f"layer {name}".strip() if name.isdigit() or not name else name
 
 
 def mosaic(images: Tensor, columns: int, gap: int = 1, fill: float = float("nan")) -> Tensor:

@@ -11,7 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from lenet.callbacks.drawing import BLUE, GREY, as_seen, draw, mosaic, shortened, show, spelt
+from lenet.callbacks.drawing import (
+    BLUE,
+    GREY,
+    as_seen,
+    draw,
+    layer_name,
+    mosaic,
+    shortened,
+    show,
+    spelt,
+)
 
 __all__ = ["Stage", "draw_features", "stages"]
 
@@ -54,7 +64,7 @@ def stages(model: nn.Module, network: nn.Module, image: Tensor) -> tuple[list[St
         logits ``(K,)``.
     """
     found: list[Stage] = []
-    names = {module: name for name, module in network.named_modules()}
+    names = {module: layer_name(name) for name, module in network.named_modules()}
 
     def look(module: nn.Module, _: Any, output: Any) -> None:
         if not isinstance(output, Tensor) or output.ndim not in (2, 4) or len(output) != 1:
@@ -115,27 +125,30 @@ def draw_features(
     found = some(found)
     tiles = [_tile(stage) for stage in found]
     gap = 0.35
+    height = HEIGHT if any(stage.values.ndim == 3 for stage in found) else HEIGHT / 2
     widths = [1.8, *(_width(stage, tile) for stage, tile in zip(found, tiles, strict=True)), 1.7]
 
     def picture(figure: Figure) -> None:
         figure.suptitle(title)
+        figure.get_layout_engine().set(w_pad=0.08)  # type: ignore[union-attr]
         axes: Any = figure.subplots(1, len(widths), width_ratios=widths)
         show(axes[0], as_seen(image)[0])
         _name(axes[0], "input", tuple(image.shape[1:]))
         place = {"ha": "center", "va": "top", "transform": axes[0].transAxes}
         axes[0].text(0.5, -0.03, f"is {shortened(truth, 18)}", fontsize=9.5, **place)
-        for axis, stage, tile in zip(axes[1:-1], found, tiles, strict=True):
+        for axis, stage, tile, width in zip(axes[1:-1], found, tiles, widths[1:-1], strict=True):
             show(axis, tile, cmap="gray")
-            _name(axis, stage.name, stage.shape)
+            _name(axis, shortened(stage.name, int(15 * width)), stage.shape)
         _draw_output(axes[-1], logits, classes)
 
-    return draw(path, (sum(widths) + gap * len(widths), HEIGHT + 1.1), picture)
+    return draw(path, (sum(widths) + gap * len(widths), height + 1.1), picture)
 
 
 def _tile(stage: Stage) -> Tensor:
     values = stage.values
-    low, high = values.min(), values.max()
-    values = (values - low) / (high - low).clamp(min=1e-12)
+    # Of a layer alike. A few bright spots must not leave the others dark.
+    low, high = values.min(), values.flatten().quantile(0.985 if values.ndim == 3 else 1.0)
+    values = ((values - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
     if values.ndim == 1:  # units, in rows that are full if they can be
         count = len(values)
         fit = [n for n in range(1, count + 1) if count % n == 0 and 1 <= count / n**2 <= 4]
@@ -153,11 +166,9 @@ def _width(stage: Stage, tile: Tensor) -> float:
 def _name(axis: Axes, name: str, shape: tuple[int, ...]) -> None:
     maps, *sides = shape
     size = f"{maps}@{'x'.join(map(str, sides))}" if math.prod(sides) > 1 else f"{maps}"
-    title = f"{shortened(name, 18)}\n"
-    axis.set_title(title, fontsize=10, pad=2)
-    axis.text(
-        0.5, 1.01, size, fontsize=8, color=GREY, ha="center", va="bottom", transform=axis.transAxes
-    )
+    axis.set_title(f"{name}\n", fontsize=9, pad=2)
+    place = {"ha": "center", "va": "bottom", "transform": axis.transAxes}
+    axis.text(0.5, 1.01, size, fontsize=8, color=GREY, **place)
 
 
 def _draw_output(axis: Axes, logits: Tensor, classes: Sequence[str]) -> None:

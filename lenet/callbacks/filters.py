@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from lenet.callbacks.drawing import draw, mosaic, show
+from lenet.callbacks.drawing import draw, layer_name, mosaic, show
 
 __all__ = ["draw_filters", "first_filters"]
 
@@ -30,12 +30,12 @@ def first_filters(
         if isinstance(layer, nn.Conv2d):
             weights = layer.weight.detach()
             seen = weights.shape[1] == in_channels and weights[0, 0].numel() > 1
-            return (name, weights) if seen else None
+            return (layer_name(name), weights) if seen else None
         if isinstance(layer, nn.Linear):
             weights = layer.weight.detach()
             sizes = (in_channels, image_size, image_size)
             seen = weights.shape[1] == in_channels * image_size**2
-            return (name, weights.unflatten(1, sizes)) if seen else None
+            return (layer_name(name), weights.unflatten(1, sizes)) if seen else None
     return None
 
 
@@ -68,7 +68,7 @@ def draw_filters(path: Path, name: str, weights: Tensor, title: str) -> Path:
         bar.set_label("weight", fontsize=8)
         bar.ax.tick_params(labelsize=7)
 
-    return draw(path, (max(5.0, tile * columns + 0.8), tile * rows + 0.9), picture)
+    return draw(path, (max(5.0, tile * columns + 1.2), tile * rows + 0.9), picture)
 
 
 def _columns(count: int) -> int:

@@ -36,12 +36,13 @@ def draw_mistakes(
         return None
     seen = as_seen(images[torch.tensor([index for _, index, _, _ in mistakes])])
     names = [shortened(name, 16) for name in spelt(classes)]
-    rows = -(-len(mistakes) // COLUMNS)
+    columns = min(COLUMNS, len(mistakes))
+    rows = -(-len(mistakes) // columns)
     width = 1.6 if max(map(len, names)) < 6 else 2.1
 
     def picture(figure: Figure) -> None:
         figure.suptitle(title)
-        axes: Any = figure.subplots(rows, COLUMNS, squeeze=False).flatten()
+        axes: Any = figure.subplots(rows, columns, squeeze=False).flatten()
         for axis in axes:
             axis.set_axis_off()
         for axis, image, (p, i, label, guess) in zip(axes, seen, mistakes, strict=False):
@@ -57,4 +58,4 @@ def draw_mistakes(
             axis.text(0.5, 1.03, said, fontsize=9, color=RED, **place)
             axis.set_xlabel(f"no. {i}", fontsize=7.5, color=GREY, labelpad=2)
 
-    return draw(path, (width * COLUMNS, (width + 0.45) * rows + 0.4), picture)
+    return draw(path, (width * columns, (width + 0.45) * rows + 0.4), picture)
