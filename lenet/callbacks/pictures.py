@@ -180,6 +180,7 @@ def _filters(path: Path, model: nn.Module, data: ImageDataModule, title: str) ->
 
 def _features(path: Path, model: Any, data: ImageDataModule, title: str) -> Path | None:
     shown = data.sets["val"]
+    assert shown.labels is not None
     first = shown.indices[:1]
     image = data.to_size(shown.images[first])
     ready = data.normalize(image, getattr(model, "input_range", None))

@@ -7,9 +7,9 @@ import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import Metric
 
 from lenet.errors import UserError
+from lenet.models.metrics import LossAndAccuracy
 from lenet.models.optimization import (
     MONITORED,
     OptimizerFactory,
@@ -19,38 +19,9 @@ from lenet.models.optimization import (
     schedule,
 )
 
-__all__ = ["ImageClassifier", "LossAndAccuracy"]
+__all__ = ["ImageClassifier"]
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-
-
-class LossAndAccuracy(Metric):
-    """Mean loss and accuracy over all images seen, in one pass and on their device.
-
-    Sums and counts are kept, so that a small last batch weighs what it should, and are added up
-    over devices. Nothing is read back before :meth:`compute`.
-    """
-
-    full_state_update = False
-    loss: Tensor
-    correct: Tensor
-    count: Tensor
-
-    def __init__(self):
-        super().__init__()
-        self.add_state("loss", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("correct", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
-
-    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch: its mean loss ``()``, logits ``(N, K)`` and labels ``(N,)``."""
-        self.loss += loss.detach() * len(labels)
-        self.correct += (logits.argmax(dim=1) == labels).sum()
-        self.count += len(labels)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Give ``loss`` and ``accuracy`` (in [0, 1]) over what was counted."""
-        return {"loss": self.loss / self.count, "accuracy": self.correct / self.count}
 
 
 class ImageClassifier(pl.LightningModule, ABC):
