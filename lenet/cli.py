@@ -73,6 +73,7 @@ class LeNetCLI(LightningCLI):
             "test": evaluation,
             "predict": evaluation,
             "run": {"model", "datamodule"},
+            "export": {"model", "datamodule"},
         }
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:

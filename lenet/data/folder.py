@@ -64,12 +64,14 @@ class ImageFolder(ImageDataModule):
             raise UserError("--data.resize false: images of a folder have --data.framing pad.")
         if test_size is not None and test_size < 1:
             raise UserError(f"--data.test_size {test_size}: must be at least 1.")
-        parts = list_parts(self.root)
+        # What a checkpoint knows is enough for what needs no images, such as an export.
+        known = None not in (class_names, colour, mean, std)
+        parts = {} if known and not self.root.exists() else list_parts(self.root)
         self.classes = tuple(class_names or parts.get("train", ()))
         check_classes(self.root, parts, self.classes)
         paths, labels = self._number(parts.get("train", {}))
-        if "test" in parts:
-            self.names, test_labels = self._number(parts["test"])
+        if "test" in parts or not parts:
+            self.names, test_labels = self._number(parts.get("test", {}))
         else:
             test_size = max(1, len(paths) // 10) if test_size is None else test_size
             if test_size >= len(paths):
@@ -133,6 +135,8 @@ class ImageFolder(ImageDataModule):
 
     def setup(self, stage: str) -> None:
         """Read what the stage needs, and measure the training images unless that was done."""
+        if not self._paths[True] and not self.names:
+            list_parts(self.root)  # says that there is no such folder
         if stage in ("fit", "validate") or not self._measured:
             if not self._paths[True]:
                 raise UserError(
