@@ -8,10 +8,8 @@ put in place when it has been run, and has given what the model gives.
 import contextlib
 import importlib.util
 import json
-import logging
 import os
 import tempfile
-import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,10 +20,11 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from lenet import __version__, runs
-from lenet.agreement import Classify, batches, classify, compare
+from lenet.agreement import TOLERANCE, Classify, batches, classify, compare
 from lenet.data import ImageDataModule
 from lenet.errors import UserError
 from lenet.models import ImageClassifier
+from lenet.noise import quiet
 
 __all__ = ["Metadata", "Program", "check_output", "export"]
 
@@ -139,7 +138,7 @@ def export(
         raise UserError(f"--output {output}: {e.strerror}. Name a file elsewhere.") from e
     with folder as aside, _evaluating(model), torch.no_grad():
         file = Path(aside) / path.name
-        with _quiet():
+        with quiet():
             try:
                 program = torch.export.export(
                     Program(model, data).eval(),
@@ -157,13 +156,14 @@ def export(
         if not difference <= allowed:  # nor is a NaN
             raise UserError(
                 f"--output {output}: not written, since its probabilities are up to "
-                f"{difference:.1g} off those of {metadata.model}, where {allowed:.1g} is allowed."
+                f"{difference:.2g} off those of {metadata.model}, where {allowed:.2g} is allowed."
             )
         os.replace(file, path)
+    more = f", more than {TOLERANCE:g} by its own rounding" if difference > TOLERANCE else ""
     print(
         f"Exported {runs.short(path)}, {path.stat().st_size / 1000:,.0f} kB. Run on "
-        f"{sum(map(len, images)):,} images, its probabilities are within {difference:.1g} of the "
-        f"model's."
+        f"{sum(map(len, images)):,} images, its probabilities are within {difference:.2g} of the "
+        f"model's{more}."
         f"\n  in   {metadata.input}\n  out  {metadata.output}"
     )
     return path
@@ -231,19 +231,6 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes.items():
             module.training = training
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep to itself what PyTorch says about its own progress and future."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _reason(error: Any) -> str:
