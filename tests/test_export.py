@@ -75,7 +75,7 @@ def stirred(model: ImageClassifier, data) -> ImageClassifier:
         model.eval()
         last = [layer for layer in model.modules() if isinstance(layer, nn.Linear)][-1]
         last.weight.normal_(std=0.1)
-        last.weight.mul_((1 / model(pixels).std(dim=0).mean()).clamp(1, 30))
+        last.weight.mul_((1 / model(pixels).std(dim=0).mean()).clamp(max=30))
         logits = model(pixels)
         assert logits.std(dim=0).mean() > 1e-3
     return model
