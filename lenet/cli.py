@@ -74,6 +74,7 @@ class LeNetCLI(LightningCLI):
             "test": evaluation,
             "predict": evaluation,
             "run": {"model", "datamodule"},
+            "export": {"model", "datamodule"},
             "demo": {"model", "datamodule"},
         }
 

@@ -168,6 +168,36 @@ class Trainer(pl.Trainer):
         self.test(model, datamodule=datamodule, ckpt_path=best)
         self.predict(model, datamodule=datamodule, ckpt_path=best, return_predictions=False)
 
+    def export(
+        self,
+        model: ImageClassifier,
+        datamodule: ImageDataModule,
+        output: str | None = None,
+        ckpt_path: str | None = None,
+    ) -> Path:
+        """Write the network as a program that runs without lenet: as ONNX, or PyTorch's own.
+
+        The program takes pixels in [0, 1] of the data set's own size and gives probabilities. It is
+        run and compared with the model before the file is put in place.
+
+        Args:
+            model: Model to export.
+            datamodule: Data module that it was trained on. Its images are not needed.
+            output: File to write, which ends in .onnx, or in .pt2 for PyTorch's own. One that is
+                there is replaced. By default the checkpoint's name with .onnx, in its run.
+            ckpt_path: Checkpoint to export: ``best`` or ``last`` of the newest run, a run's folder
+                (its best), or a file.
+        """
+        from lenet.export import check_output, export
+
+        path = self._find(ckpt_path)
+        if output is None:
+            output = str(runs.folder_of(path) / f"{path.stem}.onnx") if path else "lenet.onnx"
+        check_output(output)
+        self._load(model, path)
+        said = path.relative_to(runs.folder_of(path).parent).as_posix() if path else ""
+        return export(model, datamodule, output, said)
+
     def demo(
         self,
         model: ImageClassifier,
@@ -190,16 +220,17 @@ class Trainer(pl.Trainer):
         """
         from lenet.demo import serve
 
-        path = self._load(model, ckpt_path)
+        path = self._find(ckpt_path)
+        self._load(model, path)
         once = bool(self.fast_dev_run)  # only to see whether it works
         serve(model, datamodule, path, host, port, open_browser, once)
 
-    def _load(self, model: ImageClassifier, ckpt_path: str | None) -> Path | None:
-        """Load a checkpoint's weights where no loop of Lightning's does, and say from where."""
-        if ckpt_path is None:
-            return None
-        path = runs.find_checkpoint(ckpt_path, self.default_root_dir)
-        checkpoint = checkpoints.read(path)
-        checkpoints.check_fits(checkpoint, model, path)
-        model.load_state_dict(checkpoint["state_dict"])
-        return path
+    def _find(self, ckpt_path: str | None) -> Path | None:
+        return runs.find_checkpoint(ckpt_path, self.default_root_dir) if ckpt_path else None
+
+    def _load(self, model: ImageClassifier, path: Path | None) -> None:
+        """Load a checkpoint's weights, where no loop of Lightning's does."""
+        if path is not None:
+            checkpoint = checkpoints.read(path)
+            checkpoints.check_fits(checkpoint, model, path)
+            model.load_state_dict(checkpoint["state_dict"])

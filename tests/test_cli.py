@@ -14,7 +14,7 @@ from lenet.cli import LeNetCLI
 from tests.conftest import QUIET, REPOSITORY, TINY
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
-VERBS = ("fit", "validate", "test", "predict", "run")
+VERBS = ("fit", "validate", "test", "predict", "run", "export")
 RUN = Path("runs/LeNet-Digits-1")
 
 

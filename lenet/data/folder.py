@@ -74,8 +74,9 @@ class ImageFolder(ImageDataModule):
             raise UserError(f"--data.class_names {class_names}: has a class twice.")
         self._test_size, self._in_memory, self._drawn = test_size, in_memory, drawn
         self._paths: dict[bool, list[str]] = {}
-        # For images of one's own the folder need not be there any more.
-        if self.predict_path is None or None in (class_names, colour, mean, std):
+        # What a checkpoint knows is enough for an export, or for images of one's own.
+        known = None not in (class_names, colour, mean, std)
+        if not known or (self.predict_path is None and self.root.exists()):
             self._list()
             colour = self._has_colours() if colour is None else colour
         self.in_channels = 3 if colour else 1
