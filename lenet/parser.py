@@ -22,7 +22,7 @@ from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
 from lenet.models import ImageClassifier
 
-__all__ = ["Parser", "check_nulls", "class_of", "explain", "subclasses"]
+__all__ = ["Parser", "check_nulls", "class_of", "explain", "set_image_size", "subclasses"]
 
 # Lines that tell what was tried, not what is wrong.
 _TRIED = re.compile(
@@ -166,6 +166,12 @@ def check_nulls(group: str, values: Any, cls: type) -> None:
     for name, default in parser.get_defaults().items():
         if default is not None and "." not in name and values.get(name, default) is None:
             raise UserError(f"--{group}.{name} null: needs a value. Leave it out for the default.")
+
+
+def set_image_size(model: Any, data: Any) -> None:
+    """Bring images to the size that the model is usually given, unless another is asked for."""
+    if (options := data["init_args"]).get("image_size", 0) is None:
+        options["image_size"] = class_of(model).usual_image_size or class_of(data).native_size
 
 
 def class_of(spec: Any) -> Any:
