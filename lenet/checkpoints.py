@@ -113,7 +113,7 @@ def check_names(
         UserError: If there is a class path that is neither ours, nor PyTorch's, nor named.
     """
     for option, value in strings(values):
-        if option == "data.class_names":
+        if option in ("data.class_names", "data.root"):
             continue  # words, whatever they are: they are never used to find anything
         if value in named or (_IMPORT_PATH.fullmatch(value) and value.startswith(allowed)):
             continue

@@ -13,13 +13,12 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import ModelSummary, ProgressBar, RichModelSummary, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from lenet import __version__, checkpoints, runs
-from lenet.callbacks import BestCheckpoint, EarlyStopping, PredictionWriter, ResultFile, SaveConfig
+from lenet import __version__, callbacks, checkpoints, runs
 from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
 from lenet.glance import Glance, configs_first, flat
 from lenet.models import ImageClassifier
-from lenet.parser import Parser, check_nulls
+from lenet.parser import Parser, check_nulls, set_image_size
 from lenet.trainer import Trainer
 
 __all__ = ["LeNetCLI"]
@@ -30,9 +29,10 @@ ROOT = "runs"
 GROUPS = {
     "model": ImageClassifier,
     "data": ImageDataModule,
-    "checkpoint": BestCheckpoint,
-    "early_stopping": EarlyStopping,
-    "predictions": PredictionWriter,
+    "checkpoint": callbacks.BestCheckpoint,
+    "early_stopping": callbacks.EarlyStopping,
+    "predictions": callbacks.PredictionWriter,
+    "pictures": callbacks.Pictures,
     "trainer": Trainer,
 }
 ABOUT = "Train, evaluate and explain small image classifiers."
@@ -51,7 +51,7 @@ class LeNetCLI(LightningCLI):
         super().__init__(
             ImageClassifier,
             ImageDataModule,
-            save_config_callback=SaveConfig,
+            save_config_callback=callbacks.SaveConfig,
             save_config_kwargs={"overwrite": True},
             trainer_class=Trainer,
             trainer_defaults={"max_epochs": 10, "default_root_dir": ROOT},
@@ -74,6 +74,8 @@ class LeNetCLI(LightningCLI):
             "test": evaluation,
             "predict": evaluation,
             "run": {"model", "datamodule"},
+            "export": {"model", "datamodule"},
+            "demo": {"model", "datamodule"},
         }
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
@@ -84,9 +86,8 @@ class LeNetCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks that are always there, the defaults, and what data tells the model."""
-        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
-        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
-        parser.add_lightning_class_args(PredictionWriter, "predictions")
+        for group in ("checkpoint", "early_stopping", "predictions", "pictures"):
+            parser.add_lightning_class_args(cast(Any, GROUPS[group]), group)
         parser.set_defaults({"model": {"class_path": "LeNet"}, "data": {"class_path": "MNIST"}})
         for name in LINKED:
             agreed, target = checkpoints.agreement(name, self.trained), f"model.init_args.{name}"
@@ -128,6 +129,7 @@ class LeNetCLI(LightningCLI):
             _say(f"Checkpoint: {runs.short(self.checkpoint_path)}", file=sys.stderr)
         for group, cls in GROUPS.items():
             check_nulls(group, self.config[verb][group], cls)
+        set_image_size(self.config[verb]["model"], self.config[verb]["data"])
 
     def _take_defaults(
         self, parser: LightningArgumentParser, path: Path, seen: Glance, trains: bool
@@ -180,7 +182,7 @@ class LeNetCLI(LightningCLI):
             parser.callback_keys.remove("early_stopping")
         own = given["callbacks"] or []
         own = own if isinstance(own, list) else [own]
-        kwargs["callbacks"] = [*own, ResultFile()]
+        kwargs["callbacks"] = [*own, callbacks.ResultFile()]
         has_summary = any(isinstance(callback, ModelSummary) for callback in own)
         if given["enable_model_summary"] is not False and not bare and not has_summary:
             kwargs["enable_model_summary"] = False  # Lightning's own, which is one level deep

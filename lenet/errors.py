@@ -10,8 +10,8 @@ class UserError(ValueError):
     """A mistake that its user can mend. The program prints the message alone and exits with 2."""
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str], most: int = 1) -> str:
     """Ask whether the nearest of ``names`` was meant, or say nothing if none is near."""
     spelt = {known.lower(): known for known in names}
-    close = difflib.get_close_matches(name.lower(), spelt, n=1, cutoff=0.6)
-    return f" Did you mean {spelt[close[0]]}?" if close else ""
+    close = difflib.get_close_matches(name.lower(), spelt, n=most, cutoff=0.6)
+    return f" Did you mean {' or '.join(spelt[key] for key in close)}?" if close else ""

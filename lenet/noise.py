@@ -1,9 +1,11 @@
-"""What Lightning says that is an advertisement, or wrong here, and is not passed on."""
+"""What Lightning and PyTorch say that is an advertisement, or wrong here, and is not passed on."""
 
+import contextlib
 import logging
 import warnings
+from collections.abc import Iterator
 
-__all__ = ["hush"]
+__all__ = ["hush", "quiet"]
 
 # Warnings, each with the reason why it is wrong here.
 _WRONG = (
@@ -38,3 +40,16 @@ def hush() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_NoAdvertisements())
     for message in _WRONG:
         warnings.filterwarnings("ignore", message=message)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back all that is said meanwhile, such as by PyTorch of its own progress and future."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -4,6 +4,7 @@ jsonargparse describes every alternative of a nested type that it tried, over up
 The one that matters is in there; this finds it and puts it into the words that were typed.
 """
 
+import inspect
 import os
 import re
 import sys
@@ -21,7 +22,7 @@ from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
 from lenet.models import ImageClassifier
 
-__all__ = ["Parser", "check_nulls", "explain", "subclasses"]
+__all__ = ["Parser", "check_nulls", "class_of", "explain", "set_image_size", "subclasses"]
 
 # Lines that tell what was tried, not what is wrong.
 _TRIED = re.compile(
@@ -48,6 +49,16 @@ class Parser(LightningArgumentParser):
         parser = getattr(ex, "subcommand_parser", None) or self
         prog = parser.prog.replace(" [options]", "")
         self.exit(2, f"{prog}: error: {explain(parser, message)}\n")
+
+    def format_help(self, *args: Any, **kwargs: Any) -> str:
+        """Give the help: that of a model or data with all that is said of it, without marks."""
+        text = super().format_help(*args, **kwargs)
+        if found := re.search(r"Help for\s+--\S+=(\S+)", text):
+            cls = class_of({"class_path": found[1]})
+            if issubclass(cls, (ImageClassifier, ImageDataModule)):
+                about = re.split(r"\n\n(?:Args|Raises):", inspect.getdoc(cls) or found[1])[0]
+                text = text.replace(found[0], about)
+        return text.replace("``", "")
 
 
 def explain(parser: ArgumentParser, message: str) -> str:
@@ -149,13 +160,24 @@ def check_nulls(group: str, values: Any, cls: type) -> None:
     if values is None:
         raise UserError(f"--{group} null: needs a value. Leave it out for the default.")
     if "class_path" in values:
-        module, _, name = values["class_path"].rpartition(".")
-        cls, values = getattr(sys.modules[module], name), values.get("init_args") or {}
+        cls, values = class_of(values), values.get("init_args") or {}
     parser = ArgumentParser()
     parser.add_class_arguments(cls, fail_untyped=False)
     for name, default in parser.get_defaults().items():
         if default is not None and "." not in name and values.get(name, default) is None:
             raise UserError(f"--{group}.{name} null: needs a value. Leave it out for the default.")
+
+
+def set_image_size(model: Any, data: Any) -> None:
+    """Bring images to the size that the model is usually given, unless another is asked for."""
+    if (options := data["init_args"]).get("image_size", 0) is None:
+        options["image_size"] = class_of(model).usual_image_size or class_of(data).native_size
+
+
+def class_of(spec: Any) -> Any:
+    """Give the class that a parsed ``class_path`` names."""
+    module, _, name = spec["class_path"].rpartition(".")
+    return getattr(sys.modules[module], name)
 
 
 def subclasses(cls: type) -> Iterator[type[Any]]:

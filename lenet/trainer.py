@@ -1,20 +1,23 @@
 """The trainer: its methods are the commands."""
 
 import os
+from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from lenet import runs
+from lenet import checkpoints, runs
 from lenet.callbacks import BestCheckpoint, LastCheckpoint, MetricsFile
+from lenet.data import ImageDataModule
+from lenet.models import ImageClassifier
 
 __all__ = ["Trainer"]
 
 
 class Trainer(pl.Trainer):
-    """Lightning's trainer, with the command ``run``, run folders and only safe checkpoints.
+    """Lightning's trainer, with commands of our own, run folders and only safe checkpoints.
 
     Weights are read with ``weights_only=True`` always: a checkpoint runs no code.
     """
@@ -164,3 +167,70 @@ class Trainer(pl.Trainer):
         self.validate(model, datamodule=datamodule, ckpt_path=best)
         self.test(model, datamodule=datamodule, ckpt_path=best)
         self.predict(model, datamodule=datamodule, ckpt_path=best, return_predictions=False)
+
+    def export(
+        self,
+        model: ImageClassifier,
+        datamodule: ImageDataModule,
+        output: str | None = None,
+        ckpt_path: str | None = None,
+    ) -> Path:
+        """Write the network as a program that runs without lenet: as ONNX, or PyTorch's own.
+
+        The program takes pixels in [0, 1] of the data set's own size and gives probabilities. It is
+        run and compared with the model before the file is put in place.
+
+        Args:
+            model: Model to export.
+            datamodule: Data module that it was trained on. Its images are not needed.
+            output: File to write, which ends in .onnx, or in .pt2 for PyTorch's own. One that is
+                there is replaced. By default the checkpoint's name with .onnx, in its run.
+            ckpt_path: Checkpoint to export: ``best`` or ``last`` of the newest run, a run's folder
+                (its best), or a file.
+        """
+        from lenet.export import check_output, export
+
+        path = self._find(ckpt_path)
+        if output is None:
+            output = str(runs.folder_of(path) / f"{path.stem}.onnx") if path else "lenet.onnx"
+        check_output(output)
+        self._load(model, path)
+        said = path.relative_to(runs.folder_of(path).parent).as_posix() if path else ""
+        return export(model, datamodule, output, said)
+
+    def demo(
+        self,
+        model: ImageClassifier,
+        datamodule: ImageDataModule,
+        ckpt_path: str | None = None,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        open_browser: bool = True,
+    ) -> None:
+        """Open a page in the browser to draw on, and see what the network makes of it.
+
+        Args:
+            model: Model to show.
+            datamodule: Data module that it was trained on. Its images need not be there.
+            ckpt_path: Checkpoint to show: ``best`` or ``last`` of the newest run, a run's folder
+                (its best), or a file.
+            host: Address to listen on. 0.0.0.0 lets whoever can reach this machine open the page.
+            port: Port to listen on, 0 for any. By default the first free one from 7860 on.
+            open_browser: Whether to open the page in a browser, where there is one.
+        """
+        from lenet.demo import serve
+
+        path = self._find(ckpt_path)
+        self._load(model, path)
+        once = bool(self.fast_dev_run)  # only to see whether it works
+        serve(model, datamodule, path, host, port, open_browser, once)
+
+    def _find(self, ckpt_path: str | None) -> Path | None:
+        return runs.find_checkpoint(ckpt_path, self.default_root_dir) if ckpt_path else None
+
+    def _load(self, model: ImageClassifier, path: Path | None) -> None:
+        """Load a checkpoint's weights, where no loop of Lightning's does."""
+        if path is not None:
+            checkpoint = checkpoints.read(path)
+            checkpoints.check_fits(checkpoint, model, path)
+            model.load_state_dict(checkpoint["state_dict"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from lenet.__main__ import main
 from tests.small import write_data, write_mnist
@@ -106,3 +107,22 @@ def real_mnist(monkeypatch) -> Path:
         pytest.skip(f"no MNIST in {REAL_MNIST}: set PATH_DATASETS")
     monkeypatch.setenv("PATH_DATASETS", str(REAL_MNIST))
     return REAL_MNIST
+
+
+@pytest.fixture(scope="session")
+def mnist_run(tmp_path_factory, worker_id) -> Path:
+    """Train LeNet on the real MNIST for half an epoch, once for all. Copy it to write in it."""
+    if not (REAL_MNIST / "MNIST" / "raw" / "train-images-idx3-ubyte").is_file():
+        pytest.skip(f"no MNIST in {REAL_MNIST}: set PATH_DATASETS")
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared if worker_id == "master" else shared.parent
+    run = shared / "runs" / "LeNet-MNIST-1"
+    with FileLock(shared / "mnist_run.lock"):
+        if not run.is_dir():
+            options = ["--config", str(REPOSITORY / "configs" / "mnist.yaml"), *QUIET]
+            options += ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
+            options += ["--trainer.limit_train_batches", "500"]  # of 860
+            command = [sys.executable, "-m", "lenet", "fit", *options]
+            environment = {**os.environ, "PATH_DATASETS": str(REAL_MNIST)}
+            subprocess.run(command, cwd=shared, env=environment, check=True, capture_output=True)
+    return run

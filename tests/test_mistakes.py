@@ -127,7 +127,7 @@ def test_a_bad_config_gets_one_line_that_names_it(lenet, content, message):
     ("args", "message"),
     [
         (["fitt"], "fitt: no such command. Did you mean fit?"),
-        ([], "no command. There are fit, validate, test, predict, run"),
+        ([], "no command. There are fit, validate, test, predict, run, export"),
     ],
 )
 def test_a_bad_command_gets_the_commands(lenet, args, message):

@@ -2,6 +2,7 @@
 
 from lenet.callbacks.keeping import BestCheckpoint, EarlyStopping, LastCheckpoint, SaveConfig
 from lenet.callbacks.metrics import MetricsFile, ResultFile
+from lenet.callbacks.pictures import Pictures
 from lenet.callbacks.predictions import PredictionWriter
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "EarlyStopping",
     "LastCheckpoint",
     "MetricsFile",
+    "Pictures",
     "PredictionWriter",
     "ResultFile",
     "SaveConfig",

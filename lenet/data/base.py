@@ -50,7 +50,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         val_size: Number of training images that are held out for validation. By default what is
             usual for the data set.
         split_seed: Which training images those are. Another number gives another split.
-        image_size: Height and width that images are brought to, in pixels.
+        image_size: Height and width that images are brought to, in pixels. By default 32, or for an
+            MLP what they were published in.
         resize: Whether smaller images are resized, or else padded with black. By default they are
             padded to 32 pixels where that suits the data set, and resized to more. Larger ones
             are always resized.
@@ -82,7 +83,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         batch_size: int = 64,
         val_size: int | None = None,
         split_seed: int = 0,
-        image_size: int = 32,
+        image_size: int | None = None,
         resize: bool | None = None,
         num_workers: int | None = None,
         rotation: float = 0.0,
@@ -100,8 +101,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.batch_size = batch_size
         self.val_size = val_size
         self.split_seed = split_seed
-        self.image_size = image_size
-        upsized = self.usually_resized or image_size > PADDED_SIZE
+        self.image_size = image_size or PADDED_SIZE
+        upsized = self.usually_resized or self.image_size > PADDED_SIZE
         self.resize = upsized if resize is None else resize
         self.num_workers = num_workers
         self.predict_path, self.raw = predict_path, raw

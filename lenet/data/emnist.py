@@ -30,10 +30,10 @@ SPLITS: dict[str, tuple[tuple[str, ...], float, float, int]] = {
 class EMNIST(MNIST):
     """EMNIST: up to 697,932 training images of handwritten digits and letters, grey, 28x28.
 
-    Of the training images as many are held out for validation as there are test images, as in the
-    paper. The files have the images transposed; here they are the right way up. The labels of the
-    letters are from 0 on, not from 1. The mean and deviation are those of the split's training
-    images, about 0.17 and 0.33.
+    Of the training images as many are held out for validation as there are test images. The
+    files have the images transposed; here they are the right way up. The labels of the letters are
+    from 0 on, not from 1. The mean and deviation are those of the split's training images, about
+    0.17 and 0.33.
 
     Reference:
         Cohen, Afshar, Tapson and van Schaik. EMNIST: an extension of MNIST to handwritten letters.

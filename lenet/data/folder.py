@@ -1,5 +1,6 @@
 """The user's own images, in a folder per class."""
 
+import hashlib
 from typing import Any
 
 import torch
@@ -40,6 +41,8 @@ class ImageFolder(ImageDataModule):
             alphabet.
         mean: Mean of each channel, in [0, 1]. By default measured on the training images.
         std: Deviation of each channel, likewise.
+        drawn: Which images were drawn for testing, by folder: a checkpoint says so, and others that
+            may have been trained on are not tested. With null they are.
         **kwargs: Passed on to :class:`ImageDataModule`.
 
     Raises:
@@ -58,6 +61,7 @@ class ImageFolder(ImageDataModule):
         class_names: list[str] | None = None,
         mean: list[float] | None = None,
         std: list[float] | None = None,
+        drawn: dict[str, str] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -66,10 +70,13 @@ class ImageFolder(ImageDataModule):
         if test_size is not None and test_size < 1:
             raise UserError(f"--data.test_size {test_size}: must be at least 1.")
         self.classes = tuple(class_names or ())
-        self._test_size, self._in_memory = test_size, in_memory
+        if len(set(self.classes)) < len(self.classes):
+            raise UserError(f"--data.class_names {class_names}: has a class twice.")
+        self._test_size, self._in_memory, self._drawn = test_size, in_memory, drawn
         self._paths: dict[bool, list[str]] = {}
-        # For images of one's own the folder need not be there any more.
-        if self.predict_path is None or None in (class_names, colour, mean, std):
+        # What a checkpoint knows is enough for an export, or for images of one's own.
+        known = None not in (class_names, colour, mean, std)
+        if not known or (self.predict_path is None and self.root.exists()):
             self._list()
             colour = self._has_colours() if colour is None else colour
         self.in_channels = 3 if colour else 1
@@ -77,7 +84,7 @@ class ImageFolder(ImageDataModule):
         self.framing: Framing = framing
         self._images: dict[bool, Images] = {}
         # What a checkpoint keeps, for the commands to come.
-        self.hparams.update(class_names=list(self.classes), colour=colour)
+        self.hparams.update(class_names=list(self.classes), colour=colour, drawn=self._drawn)
 
     def _list(self) -> None:
         """Find the images of each part, and draw those that are held out."""
@@ -86,7 +93,13 @@ class ImageFolder(ImageDataModule):
         check_classes(self.root, parts, self.classes)
         paths, labels = self._number(parts.get("train", {}))
         if "test" in parts:
+            if self._test_size is not None:
+                raise UserError(
+                    f"--data.test_size {self._test_size}: {self.root} has a folder test. Leave "
+                    "one out."
+                )
             self.names, test_labels = self._number(parts["test"])
+            self._drawn = None
         else:
             test_size = max(1, len(paths) // 10) if self._test_size is None else self._test_size
             if test_size >= len(paths):
@@ -98,12 +111,24 @@ class ImageFolder(ImageDataModule):
             test, rest = order[:test_size].sort().values, order[test_size:].sort().values
             self.names, test_labels = [paths[i] for i in test], labels[test]
             paths, labels = [paths[i] for i in rest], labels[rest]
-        self._drawn = "test" not in parts
+            self._check_drawn(self.names)
         self.usual_val_size = max(1, len(paths) // 10)
         val_paths, val_labels = self._number(parts.get("val", {}))
         self._num_own_val = len(val_paths) if "val" in parts else None
         self._paths = {True: [*paths, *val_paths], False: self.names}
         self._labels = {True: torch.cat([labels, val_labels]), False: test_labels}
+
+    def _check_drawn(self, names: list[str]) -> None:
+        """Refuse to test on others than a training of this folder held out."""
+        sum_ = hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+        if (self._drawn or {}).get(str(self.root)) not in (None, sum_):
+            raise UserError(
+                f"--data.root {self.root}: the images that are drawn for testing are not those of "
+                "the training, since files have come or gone, or --data.split_seed or "
+                "--data.test_size is another. Some were trained on. Put those to test into a "
+                "folder test, or say --data.drawn null."
+            )
+        self._drawn = {str(self.root): sum_}
 
     def _has_colours(self) -> bool:
         train = self.divide(self._labels[True])[0].tolist() if self._paths[True] else []
@@ -128,11 +153,12 @@ class ImageFolder(ImageDataModule):
                 continue
             if len(values) != self.in_channels or (name == "std" and min(values) <= 0):
                 raise UserError(
-                    f"--data.{name} {values}: must be {self.in_channels} numbers, one a channel"
+                    f"--data.{name} {values}: must be of {self.in_channels}, one a channel"
                     f"{', greater than 0' if name == 'std' else ''}."
                 )
             setattr(self, name, tuple(values))
-        self._measured = mean is not None and std is not None
+        self._given = {"mean": mean is not None, "std": std is not None}
+        self._measured = all(self._given.values())
 
     def divide(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Give the indices of the images to train on, and of those to validate on."""
@@ -194,9 +220,9 @@ class ImageFolder(ImageDataModule):
         mean, square = sums.sum(1).double() / (sums.shape[1] * self.image_size**2)
         # At least one step of 255: images that are all the same have no deviation.
         std = (square - mean.square()).clamp(min=1).sqrt()
-        self.mean, self.std = (
-            tuple(round(value, 4) for value in (figure / 255).tolist()) for figure in (mean, std)
-        )
+        for name, figure in (("mean", mean), ("std", std)):
+            if not self._given[name]:
+                setattr(self, name, tuple(round(value, 4) for value in (figure / 255).tolist()))
         self._measured = True
         self.hparams.update(mean=list(self.mean), std=list(self.std))
 

@@ -12,8 +12,12 @@ SUFFIXES = (
     *(".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm"),
     *(".tif", ".tiff", ".webp"),
 )
-# Names of the folders of a part.
-PARTS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+# Names of the folders of a part, in small or capital letters.
+PARTS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
 # The paths of a part's images by class, from the root on.
 Part = dict[str, list[str]]
 
@@ -31,28 +35,40 @@ def list_parts(root: Path) -> dict[str, Part]:
             f"--data.root {root}: no such folder. It is the one that has a folder for each class, "
             "or folders train, val and test that have."
         )
-    if any(_folders(root / name) for name in ("train", "test")):
-        found = {
-            part: _list_classes(root, root / name)
-            for part, names in PARTS.items()
-            for name in names
-            if (root / name).is_dir()
-        }
+    parts = _find_parts(root)
+    if any(_folders(parts[part]) for part in ("train", "test") if part in parts):
+        found = {part: _list_classes(root, folder) for part, folder in parts.items()}
     else:
         found = {"train": _list_classes(root, root)}
-        for name in PARTS["val"]:
-            both = set(_folders(root / name)) & set(_folders(root))
-            if both:
-                raise UserError(
-                    f"--data.root {root}: has a folder {name} with {_quoted(sorted(both))} in it, "
-                    f"and the same beside it. Put those beside it into a folder train."
-                )
+        both = set(_folders(parts["val"])) & set(_folders(root)) if "val" in parts else None
+        if both:
+            raise UserError(
+                f"--data.root {root}: has a folder {parts['val'].name} with "
+                f"{_quoted(sorted(both))} in it, and the same beside it. Put those beside it into "
+                "a folder train."
+            )
     if not any(paths for part in found.values() for paths in part.values()):
         raise UserError(
             f"--data.root {root}: no images in it, in a folder for each class. Images are files "
             f"that end with {', '.join(SUFFIXES)}."
         )
     return found
+
+
+def _find_parts(root: Path) -> dict[str, Path]:
+    """Find the folders that are called as a part is."""
+    parts: dict[str, Path] = {}
+    for folder in sorted(_folders(root)):
+        for part, names in PARTS.items():
+            if folder.lower() in names:
+                if part in parts and _folders(root / folder) and _folders(parts[part]):
+                    raise UserError(
+                        f"--data.root {root}: {parts[part].name} and {folder} both stand for "
+                        f"{part}. Put their images together, or rename one."
+                    )
+                if part not in parts or not _folders(parts[part]):
+                    parts[part] = root / folder
+    return parts
 
 
 def _list_classes(root: Path, folder: Path) -> Part:
@@ -92,6 +108,11 @@ def check_classes(root: Path, parts: dict[str, Part], classes: tuple[str, ...]) 
             f"--data.root {root}: has {found} where there must be two or more. Each is a folder."
         )
     for part, found in parts.items():
+        if not any(found.values()):
+            raise UserError(
+                f"--data.root {root}: {part} has no images in it, in a folder for each class. Add "
+                "some, or remove the folder."
+            )
         strange = [name for name, paths in found.items() if paths and name not in classes]
         if strange:
             known = "--data.class_names, or the checkpoint," if part == "train" else "training"

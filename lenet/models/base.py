@@ -7,9 +7,9 @@ import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import Metric
 
 from lenet.errors import UserError
+from lenet.models.metrics import LossAndAccuracy
 from lenet.models.optimization import (
     MONITORED,
     OptimizerFactory,
@@ -19,36 +19,9 @@ from lenet.models.optimization import (
     schedule,
 )
 
-__all__ = ["ImageClassifier", "LossAndAccuracy"]
+__all__ = ["ImageClassifier"]
 
-
-class LossAndAccuracy(Metric):
-    """Mean loss and accuracy over all images seen, in one pass and on their device.
-
-    Sums and counts are kept, so that a small last batch weighs what it should, and are added up
-    over devices. Nothing is read back before :meth:`compute`.
-    """
-
-    full_state_update = False
-    loss: Tensor
-    correct: Tensor
-    count: Tensor
-
-    def __init__(self):
-        super().__init__()
-        self.add_state("loss", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("correct", torch.tensor(0), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
-
-    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch: its mean loss ``()``, logits ``(N, K)`` and labels ``(N,)``."""
-        self.loss += loss.detach() * len(labels)
-        self.correct += (logits.argmax(dim=1) == labels).sum()
-        self.count += len(labels)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Give ``loss`` and ``accuracy`` (in [0, 1]) over what was counted."""
-        return {"loss": self.loss / self.count, "accuracy": self.correct / self.count}
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 class ImageClassifier(pl.LightningModule, ABC):
@@ -76,6 +49,8 @@ class ImageClassifier(pl.LightningModule, ABC):
     """
 
     input_range: ClassVar[tuple[float, float] | None] = None
+    # Height and width that images are brought to unless told otherwise. None: as published.
+    usual_image_size: ClassVar[int | None] = 32
     network: nn.Module
 
     @abstractmethod  # what it lacks is a network
@@ -111,6 +86,14 @@ class ImageClassifier(pl.LightningModule, ABC):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
+        # A last batch of one image leaves batch normalisation without a deviation, where its maps
+        # are of one pixel. It takes what it has seen so far.
+        alone = self.network.training and len(images) == 1
+        if alone and any(isinstance(layer, NORMS) for layer in self.network.modules()):
+            try:
+                return self.network.eval()(images)
+            finally:
+                self.network.train()
         return self.network(images)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -119,26 +102,26 @@ class ImageClassifier(pl.LightningModule, ABC):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Give the loss of a batch to the optimizer."""
-        return self._step("train", batch)
+        return self._step("train", batch)[0]
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Count a batch of the validation set."""
-        self._step("val", batch)
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Count a batch of the validation set, and give its logits to callbacks."""
+        return self._step("val", batch)[1]
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """Count a batch of the test set."""
-        self._step("test", batch)
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Count a batch of the test set, and give its logits to callbacks."""
+        return self._step("test", batch)[1]
 
     def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Give probabilities ``(N, num_classes)``: the one place with a softmax."""
         return self(batch[0]).softmax(dim=1)
 
-    def _step(self, stage: str, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def _step(self, stage: str, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         images, labels = batch
         logits = self(images)
         loss = self.loss(logits, labels)
         self._figures[stage].update(loss, logits, labels)
-        return loss
+        return loss, logits
 
     def _start(self, stage: str) -> None:
         self._figures[stage].to(self.device).reset()

@@ -140,6 +140,8 @@ def _by_stage(**options: Numbers) -> list[Stage]:
     for name, value in options.items():
         values = value if isinstance(value, list) else [value]
         least = 0 if name == "paddings" else 1
+        if not values:
+            raise UserError(f"--model.{name} []: must have a number for each stage.")
         if any(v < least for v in values):
             raise UserError(f"--model.{name} {value}: each must be at least {least}.")
         if counts.get(name, number) != number:
@@ -193,27 +195,31 @@ def check_sides(stages: list[Stage], image_size: int) -> int:
 
 
 def _ways_out(stages: list[Stage], bad: Layer, image_size: int) -> Iterator[str]:
-    """Name changes of one number, the nearest either way, with which every side comes out."""
+    """Name changes of one number, the nearest either way, with which every side comes out even."""
     sizes = [n for n in range(1, max(4 * image_size, 256) + 1) if _fit(stages, n)]
     if near := _nearest(sizes, image_size):
-        yield f"--data.image_size {near}"
-    number = int(bad.name[4:].partition("_")[0])
-    before, stage, after = stages[: number - 1], stages[number - 1], stages[number:]
-    for option, least in (("pool_sizes", 1), ("kernel_sizes", 1), ("paddings", 0)):
-        values = [
-            n
-            for n in range(least, image_size + 1)
-            if _fit([*before, {**stage, option: n}, *after], image_size)
-        ]
-        if near := _nearest(values, stage[option]):
-            yield f"--model.{option} {near} in stage {number}"
+        yield f"--data.image_size {' or '.join(map(str, near))}"
+    place = int(bad.name[4:].partition("_")[0]) - 1
+    for option, least, most in (
+        ("pool_sizes", 1, 4),
+        ("kernel_sizes", 1, image_size),
+        ("paddings", 0, bad.kernel_size - 1),
+    ):
+        changed = {n: [dict(stage) for stage in stages] for n in range(least, most + 1)}
+        for n, plan in changed.items():
+            plan[place][option] = n
+        fitting = [n for n, plan in changed.items() if _fit(plan, image_size)]
+        if near := _nearest(fitting, stages[place][option]):
+            typed = [[stage[option] for stage in changed[n]] for n in near]
+            said = (f'"{numbers}"' if len(stages) > 1 else str(numbers[0]) for numbers in typed)
+            yield f"--model.{option} {' or '.join(said)}"
     if not sizes:
         yield "fewer stages, or smaller kernels and pools in all of them"
 
 
-def _nearest(values: list[int], now: int) -> str:
+def _nearest(values: list[int], now: int) -> list[int]:
     less, more = [n for n in values if n < now], [n for n in values if n > now]
-    return " or ".join(str(n) for n in (*less[-1:], *more[:1]))
+    return [*less[-1:], *more[:1]]
 
 
 def _fit(stages: list[Stage], side: int) -> bool:

@@ -49,7 +49,7 @@ class Subsampling(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Halve maps ``(N, C, H, W)`` in height and width."""
-        sums = F.avg_pool2d(maps, 2, divisor_override=1)
+        sums = 4 * F.avg_pool2d(maps, 2)  # torch.onnx leaves a divisor_override out
         return sums * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
 
 

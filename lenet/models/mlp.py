@@ -13,9 +13,9 @@ class MLP(ImageClassifier):
     """A multi-layer perceptron: every unit sees all of the layer before.
 
     Takes images ``(N, C, H, W)``, reads them as ``C * H * W`` numbers and gives logits
-    ``(N, num_classes)``. MNIST at its own size, by ``--data.image_size 28``, makes it
-    784 > 128 > 256 > 10, of 136,074 parameters. Padded to the 32x32 that are usual here, it begins
-    with 1,024.
+    ``(N, num_classes)``. Images come in the size that they were published in unless
+    ``--data.image_size`` says otherwise: on MNIST it is 784 > 128 > 256 > 10, of 136,074
+    parameters.
 
     Args:
         hidden_sizes: Units of every hidden layer, in order. By default 128 and 256. An empty list
@@ -27,6 +27,8 @@ class MLP(ImageClassifier):
     Raises:
         UserError: If a number is out of range.
     """
+
+    usual_image_size = None
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision import models
 
 from lenet.errors import UserError, nearest
@@ -42,7 +42,7 @@ class TorchvisionModel(ImageClassifier):
         super().__init__(**kwargs)
         names = models.list_models(module=models)
         if name not in names:
-            said = nearest(name, names) or f" There are {', '.join(names)}."
+            said = nearest(name, names, most=3) or f" There are {', '.join(names)}."
             raise UserError(f"--model.name {name}: torchvision has no such network.{said}")
         known = models.get_model_weights(name).__members__
         if weights is not None and weights not in known:
@@ -97,17 +97,6 @@ class TorchvisionModel(ImageClassifier):
             f"images of {self.image_size}x{self.image_size} do not fit {self.name}. What would: "
             f"--data.image_size {size}."
         )
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
-        if not self.network.training or len(images) > 1:
-            return self.network(images)
-        # A last batch of one image leaves batch normalisation without a deviation, where its maps
-        # are of one pixel. It takes what it has seen so far.
-        try:
-            return self.network.eval()(images)
-        finally:
-            self.network.train()
 
     def on_fit_start(self) -> None:
         """Start from the trained weights, unless this training goes on with another."""

@@ -73,7 +73,27 @@ def val_beside_classes(root: Path) -> None:
     shutil.copytree(root / "night", root / "valid" / "night")
 
 
+def no_test_images(root: Path) -> None:
+    split_up(root)
+    shutil.rmtree(root / "test")
+    (root / "test" / "night").mkdir(parents=True)
+
+
+def flat_test(root: Path) -> None:
+    split_up(root)
+    shutil.rmtree(root / "test")
+    write_image(root / "test" / "a.png", 90)
+
+
+def two_of_a_part(root: Path) -> None:
+    split_up(root)
+    shutil.copytree(root / "val", root / "validation")
+
+
 BAD = {
+    "an empty part": (no_test_images, "test has no images in it, in a folder for each class"),
+    "a part without classes": (flat_test, "test has no images in it, in a folder for each class"),
+    "two of a part": (two_of_a_part, "val and validation both stand for val"),
     "broken images of every part": (broken_in_every_part, "3 of 30 images cannot be read: "),
     "val beside classes": (val_beside_classes, "Put those beside it into a folder train."),
     "no folder": (shutil.rmtree, "no such folder. It is the one that has a folder for each class"),
@@ -105,8 +125,9 @@ def test_a_bad_folder_gets_one_line_and_leaves_no_run(lenet, photos, bad):
         ("--data.val_size 27", "--data.val_size 27: ImageFolder has 27 training images"),
         ("--data.framing cut", "--data.framing cut: must be one of crop, pad, stretch"),
         ("--data.resize false", "--data.resize false: images of a folder have --data.framing pad"),
-        ("--data.mean [0.5]", "--data.mean [0.5]: must be 3 numbers, one a channel"),
-        ("--data.std [0.5,0,1]", "must be 3 numbers, one a channel, greater than 0"),
+        ("--data.mean [0.5]", "--data.mean [0.5]: must be of 3, one a channel"),
+        ("--data.std [0.5,0,1]", "must be of 3, one a channel, greater than 0"),
+        ("--data.class_names [night,night]", "has a class twice"),
         ("--data.class_names [night,dusk]", "train has the 2 classes 'blue sky', 'été'"),
     ],
 )
@@ -119,6 +140,42 @@ def test_testing_on_a_drawn_part_is_said(lenet, photos, caplog):
     assert "Testing on" not in caplog.text
     assert lenet("test", *FOLDER[-4:]).code == 0
     assert "Testing on 3 of the 30 images" in caplog.text
+
+
+def test_images_that_may_have_been_trained_on_are_not_tested(lenet, photos):
+    assert lenet("fit", *FOLDER).code == 0
+    for args in (["--data.split_seed", "7"], ["--data.test_size", "9"]):
+        line = the_line(lenet, "test", *FOLDER[-4:], *args)
+        assert "the images that are drawn for testing are not those of the training" in line
+    write_image(photos / "night" / "new.png", 90)
+    assert "Some were trained on" in the_line(lenet, "test", *FOLDER[-4:])
+    assert lenet("test", *FOLDER[-4:], "--data.drawn", "null").code == 0
+    shutil.copytree(photos, "elsewhere")
+    assert lenet("test", *FOLDER[-4:], "--data.root", "elsewhere").code == 0
+
+
+def test_a_figure_that_is_given_is_used_and_the_other_is_measured(photos):
+    data = ImageFolder(mean=[0.1, 0.2, 0.3])
+    data.setup("fit")
+    both = ImageFolder()
+    both.setup("fit")
+    assert data.mean == (0.1, 0.2, 0.3)
+    assert data.std == both.std
+
+
+def test_parts_may_be_called_otherwise(photos):
+    split_up(photos)
+    for name, other in (("train", "Training"), ("val", "Validation"), ("test", "TESTING")):
+        (photos / name).rename(photos / other)
+        for folder in FOLDER_CLASSES:
+            shutil.rmtree(photos / folder, ignore_errors=True)
+    data = ImageFolder()
+    data.setup("fit")
+    assert [len(data.sets[part]) for part in ("train", "val", "test") if part in data.sets] == [
+        15,
+        6,
+    ]
+    assert len(data.names) == 9
 
 
 def test_a_class_may_be_called_valid(lenet, photos):

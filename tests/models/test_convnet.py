@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -101,8 +102,8 @@ def test_a_side_that_is_not_whole_is_refused_with_the_way_there_and_what_would_f
         "  pool1     (30 - 2 + 0) / 2 + 1 = 15      32@15x15",
         "  conv2_1   (15 - 3 + 2) / 1 + 1 = 15      64@15x15",
         "  pool2     (15 - 2 + 0) / 2 + 1 = 7.5     not a whole number",
-        "What would fit: --data.image_size 28 or 32; or --model.pool_sizes 1 or 3 in stage 2; or "
-        "--model.kernel_sizes 2 or 4 in stage 2.",
+        'What would fit: --data.image_size 28 or 32; or --model.pool_sizes "[2, 1]" or "[2, 3]"; '
+        'or --model.kernel_sizes "[3, 2]" or "[3, 4]".',
     ]
 
 
@@ -121,18 +122,11 @@ def test_all_that_would_fit_does(options):
     with pytest.raises(UserError) as refused:
         ConvNet(**options)
     said = str(refused.value).rpartition("What would fit: ")[2]
-    number = len(options.get("widths", [1, 1]))
-    usual = {"kernel_sizes": 3, "paddings": 1, "pool_sizes": 2}
-    found = re.findall(r"--(?:data|model)\.(\w+) (\d+)(?: or (\d+))?(?: in stage (\d+))?", said)
+    found = re.findall(r"--(?:data|model)\.(\w+) ([^;]+?)[;.]", said + ";")
     assert found
-    for name, *values, stage in found:
-        for value in filter(None, values):
-            changed = int(value)
-            if stage:
-                now = options.get(name, usual[name])
-                changed = list(now) if isinstance(now, list) else [now] * number
-                changed[int(stage) - 1] = int(value)
-            ConvNet(**{**options, "hidden_sizes": [], name: changed})
+    for name, values in found:
+        for value in values.split(" or "):
+            ConvNet(**{**options, "hidden_sizes": [], name: json.loads(value.strip('"'))})
 
 
 def test_a_network_too_deep_for_the_image_is_refused_with_the_size_that_it_needs():
@@ -142,7 +136,7 @@ def test_a_network_too_deep_for_the_image_is_refused_with_the_size_that_it_needs
 
 
 def test_a_kernel_larger_than_the_image_is_refused_with_kernel_and_padding_that_fit():
-    with pytest.raises(UserError, match=r"kernel_sizes 4 in stage 1; .*paddings 2 in stage 1"):
+    with pytest.raises(UserError, match=r"kernel_sizes 4; .*paddings 2\."):
         ConvNet(image_size=4, widths=[2], kernel_sizes=7, paddings=0, pool_sizes=1)
 
 
@@ -157,3 +151,18 @@ def test_a_kernel_larger_than_the_image_is_refused_with_kernel_and_padding_that_
 def test_numbers_out_of_range_and_lists_of_different_lengths_are_refused(options, message):
     with pytest.raises(UserError, match=re.escape(message)):
         ConvNet(**options)
+
+
+def test_a_last_batch_of_one_image_is_trained_on_with_batch_normalisation():
+    sizes = {"widths": [2], "kernel_sizes": 4, "paddings": 0, "pool_sizes": 1}
+    model = ConvNet(**sizes, image_size=4, batch_norm=True, activation="tanh")
+    before = model.network.conv1_1.weight.clone()
+    model(torch.randn(1, 1, 4, 4)).sum().backward()
+    assert model.network.training
+    assert model.network.conv1_1.weight.grad.ne(0).any()
+    assert torch.equal(model.network.conv1_1.weight, before)
+
+
+def test_an_empty_list_is_refused():
+    with pytest.raises(UserError, match=r"--model.pool_sizes \[\]: must have a number for each"):
+        ConvNet(widths=8, pool_sizes=[])

@@ -2,8 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from lenet import MLP
+from lenet import MLP, load
 from lenet.errors import UserError
+from tests.conftest import QUIET
+from tests.small import write_mnist
 
 
 def widths(model) -> list[tuple[int, int]]:
@@ -59,3 +61,14 @@ def test_dropout_drops_in_training_alone():
 def test_numbers_out_of_range_are_refused_by_name(option, message):
     with pytest.raises(UserError, match=message):
         MLP(**option)
+
+
+def test_images_come_to_it_in_the_size_that_they_were_published_in(lenet, tmp_path):
+    write_mnist(tmp_path)
+    args = ["--model", "MLP", "--data", "MNIST", "--data.root", str(tmp_path), "--data.val_size"]
+    args += ["10", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", *QUIET]
+    assert lenet("fit", *args).code == 0
+    assert load().network[1].in_features == 784
+    assert lenet("test", "--data.root", str(tmp_path)).code == 0
+    assert lenet("fit", *args, "--data.image_size", "32").code == 0
+    assert load().network[1].in_features == 1024

@@ -1,0 +1,147 @@
+"""What all pictures of a run share: style, names that can be drawn, mosaics, and saving."""
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+__all__ = [
+    "BLUE",
+    "GREY",
+    "INK",
+    "RED",
+    "as_seen",
+    "draw",
+    "layer_name",
+    "mosaic",
+    "shortened",
+    "show",
+    "spelt",
+]
+
+INK, GREY, BLUE, RED = "#262626", "#8c8c8c", "#2f6690", "#c8553d"
+DPI = 120
+# Fonts with Chinese, Japanese and Korean, of which a machine may have one: the others are tried
+# where matplotlib's own lacks a character.
+CJK = (
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "IPAexGothic", "WenQuanYi Micro Hei"),
+    *("WenQuanYi Zen Hei", "Droid Sans Fallback", "Hiragino Sans", "PingFang SC", "Yu Gothic"),
+    *("Microsoft YaHei", "Malgun Gothic", "Arial Unicode MS"),
+)
+
+
+@cache
+def _fonts() -> tuple[str, ...]:
+    installed = set(font_manager.get_font_names())
+    return ("DejaVu Sans", *(name for name in CJK if name in installed))
+
+
+@cache
+def _drawable() -> frozenset[int]:
+    """The characters that some font has."""
+    paths = [font_manager.findfont(name) for name in _fonts()]
+    return frozenset(code for path in paths for code in font_manager.get_font(path).get_charmap())
+
+
+def _style() -> Any:
+    return {
+        "font.family": list(_fonts()),
+        "font.size": 9,
+        "text.color": INK,
+        "text.parse_math": False,  # "$" in a class name is a character
+        "figure.titlesize": 12,
+        "axes.titlesize": 10,
+        "axes.titlecolor": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": GREY,
+        "axes.linewidth": 0.8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "xtick.color": GREY,
+        "ytick.color": GREY,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "grid.color": "#e4e4e4",
+        "grid.linewidth": 0.8,
+        "legend.frameon": False,
+        "image.interpolation": "nearest",
+    }
+
+
+def draw(path: Path, size: tuple[float, float], picture: Callable[[Figure], None]) -> Path:
+    """Draw a picture in the style of all, and put its file in place when it is whole.
+
+    Args:
+        path: Where it goes, as PNG.
+        size: Width and height in inches.
+        picture: Draws on the figure.
+    """
+    with mpl.rc_context(_style()), warnings.catch_warnings():
+        # A character that no font has is a box: the user's terminal need not hear of it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure = Figure(figsize=size, layout="constrained")
+        picture(figure)
+        aside = path.with_suffix(".png.part")
+        # Cut to what was drawn, so that nothing is cut off.
+        figure.savefig(aside, dpi=DPI, format="png", bbox_inches="tight", pad_inches=0.12)
+    os.replace(aside, path)
+    return path
+
+
+def spelt(classes: Sequence[str]) -> list[str]:
+    """Give the names of classes as they can be drawn: by number where no font has a character."""
+    return [
+        name if name.strip() and set(map(ord, name)) <= _drawable() else f"class {i}"
+        for i, name in enumerate(classes)
+    ]
+
+
+def shortened(name: str, length: int) -> str:
+    """Cut a name off where it is longer than so many characters."""
+    return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
+
+
+def layer_name(name: str) -> str:
+    """Give a layer's name in its network, or its number there where it has none."""
+    return f"layer {name}".strip() if name.isdigit() or not name else name
+
+
+def mosaic(images: Tensor, columns: int, gap: int = 1, fill: float = float("nan")) -> Tensor:
+    """Lay images ``(N, H, W, ...)`` out in rows, with gaps between them.
+
+    Returns:
+        One image ``(rows * (H + gap) - gap, columns * (W + gap) - gap, ...)``.
+    """
+    count, height, width, *depth = images.shape
+    rows = -(-count // columns)
+    tall, wide = height + gap, width + gap
+    tiles = images.new_full((rows * columns, tall, wide, *depth), fill)
+    tiles[:count, :height, :width] = images
+    rest = range(4, 4 + len(depth))
+    laid = tiles.unflatten(0, (rows, columns)).permute(0, 2, 1, 3, *rest)
+    return laid.reshape(rows * tall, columns * wide, *depth)[: -gap or None, : -gap or None]
+
+
+def show(axis: Axes, image: Tensor, **kwargs: Any) -> Any:
+    """Show an image ``(H, W)`` or ``(H, W, 3)`` with square pixels and no axes."""
+    axis.set_axis_off()
+    return axis.imshow(image.cpu().numpy(), **kwargs)
+
+
+def as_seen(images: Tensor) -> Tensor:
+    """Bring images ``(N, C, H, W)`` in 0..255 to what is shown, ``(N, H, W, 3)`` in [0, 1].
+
+    Of more channels than three, the first three are shown; two are shown by their mean.
+    """
+    channels = images.shape[1]
+    images = images.float() / 255
+    images = images[:, :3] if channels >= 3 else images.mean(dim=1, keepdim=True)
+    return images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)

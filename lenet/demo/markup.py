@@ -1,0 +1,140 @@
+"""The page's parts as HTML: which run it shows, the probabilities, what the layers made of it."""
+
+import base64
+import html
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from lenet import runs
+from lenet.callbacks.drawing import as_seen, mosaic
+from lenet.callbacks.features import Stage
+from lenet.demo.examples import Example
+from lenet.demo.reader import Answer
+
+__all__ = ["about_run", "bars", "layers", "source", "thumbnails"]
+
+BARS = 10  # of more classes, the most probable
+HEIGHT = 192  # pixels: of a layer on the page
+COLOURS = "inferno"
+EMPTY = "What each layer makes of it appears here."
+
+
+def about_run(model: str, data: str, checkpoint: Path | None) -> str:
+    """Say which run the page shows, and how good it was on the test images."""
+    parts = [f"<b>{html.escape(model)}</b> on <b>{html.escape(data)}</b>"]
+    if checkpoint is not None:
+        folder = runs.folder_of(checkpoint)
+        parts.append(f"run <code>{html.escape(runs.short(folder))}</code>")
+        parts.append(f"checkpoint <code>{html.escape(checkpoint.name)}</code>")
+        accuracy = _test_accuracy(folder / "test.json", checkpoint.name)
+        parts.append(
+            f"{accuracy:.2%} of the test images right" if accuracy is not None else "not tested yet"
+        )
+    return " · ".join(parts)
+
+
+def _test_accuracy(file: Path, checkpoint: str) -> float | None:
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        # A run that was moved is a run all the same: the name says which of its checkpoints it was.
+        is_of_it = Path(found["checkpoint"]).name == checkpoint
+        return float(found["test/accuracy"]) if is_of_it else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def bars(classes: Sequence[str], probabilities: Tensor | None, said: str = "") -> str:
+    """Draw the probabilities ``(K,)`` as bars that keep their place, and the answer beside them.
+
+    Args:
+        classes: Names of the classes.
+        probabilities: Theirs, or none where there is no image yet.
+        said: What is said instead of an answer.
+    """
+    chosen = list(range(min(len(classes), BARS)))
+    most, part = -1, ""
+    if probabilities is not None:
+        if len(classes) > BARS:
+            chosen = probabilities.topk(BARS).indices.tolist()
+        most = int(probabilities.argmax())
+        said, part = classes[most], f"{float(probabilities[most]):.1%}"
+    rows = []
+    for i in chosen:
+        p = 0.0 if probabilities is None else float(probabilities[i])
+        figure = "" if probabilities is None else f"{p:.1%}"
+        rows.append(
+            f"<li{' class=most' if i == most else ''}>"
+            f'<span class="name">{html.escape(classes[i])}</span>'
+            f'<span class="bar"><i style="width:{100 * p:.2f}%"></i></span>'
+            f'<span class="part">{figure}</span></li>'
+        )
+    long = " long" if max(map(len, classes)) > 2 else ""
+    size = " long" if len(said) > 2 else " none" if probabilities is None else ""
+    return (
+        f'<div class="answer{long}"><div class="said{size}"><b>{html.escape(said)}</b>'
+        f'<span class="part">{part}</span></div><ol>{"".join(rows)}</ol></div>'
+    )
+
+
+def layers(answer: Answer | None) -> str:
+    """Draw the image as the network saw it, and what each layer made of it."""
+    if answer is None:
+        return f'<div class="layers"><p class="empty">{EMPTY}</p></div>'
+    seen = np.rint(255 * as_seen(answer.seen.unsqueeze(0))[0].numpy()).astype(np.uint8)
+    figures = [_figure("input", tuple(answer.seen.shape), Image.fromarray(seen))]
+    figures += [_figure(stage.name, stage.shape, _tile(stage)) for stage in answer.layers]
+    return f'<div class="layers">{"".join(figures)}</div>'
+
+
+def _tile(stage: Stage) -> Image.Image:
+    """Colour the maps ``(M, H, W)`` or units ``(U,)`` of a layer, from least to greatest."""
+    values = stage.values
+    low, high = values.min(), values.max()
+    values = (values - low) / (high - low).clamp(min=1e-12)
+    if values.ndim == 1:
+        whole = [n for n in range(1, math.isqrt(len(values)) + 1) if len(values) % n == 0]
+        columns = max(whole[-1], math.isqrt(len(values)) // 2)  # in full rows, unless too tall
+        values = mosaic(values.view(-1, 1, 1), columns, gap=0)
+    else:
+        values = mosaic(values, max(1, math.isqrt(len(values))), gap=max(1, values.shape[-1] // 16))
+    colours = mpl.colormaps[COLOURS].with_extremes(bad=(0, 0, 0, 0))  # gaps are see-through
+    return Image.fromarray(colours(np.ma.masked_invalid(values.numpy()), bytes=True))
+
+
+def _figure(name: str, shape: tuple[int, ...], image: Image.Image) -> str:
+    maps, *sides = shape
+    size = f"{maps}@{'x'.join(map(str, sides))}" if math.prod(sides) > 1 else f"{maps} units"
+    # Whole pixels become whole pixels, where they are few enough to be told apart.
+    times = (
+        max(1, round(HEIGHT / image.height)) if image.height <= HEIGHT else HEIGHT / image.height
+    )
+    width, height = round(times * image.width), round(times * image.height)
+    return (
+        f"<figure><figcaption>{html.escape(name)}<small>{size}</small></figcaption>"
+        f'<img class="{"sharp" if times > 1 else ""}" width="{width}" height="{height}" '
+        f'alt="{html.escape(name)}" src="{source(image)}"></figure>'
+    )
+
+
+def thumbnails(examples: list[Example]) -> str:
+    """Draw examples as buttons."""
+    return "".join(
+        f'<button title="{html.escape(example.name)}">'
+        f'<img alt="{html.escape(example.name)}" src="{source(example.image)}"></button>'
+        for example in examples
+    )
+
+
+def source(image: Image.Image) -> str:
+    """Write an image into its own address, so that a page needs no file for it."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,0 +1,125 @@
+"""The page: a canvas, or an image to give, and beside it what the network makes of it."""
+
+import base64
+import binascii
+import html
+import io
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from lenet.demo import markup
+from lenet.demo.examples import INK, SIZE, drawn, of_the_test_set
+from lenet.demo.reader import Reader
+from lenet.errors import UserError
+
+__all__ = ["Page"]
+
+EXAMPLES = 12
+HERE = Path(__file__).parent
+CANVAS = f"""
+<div class="pad">
+  <canvas width="{SIZE}" height="{SIZE}" data-ink="{INK}" aria-label="canvas"></canvas>
+  <button class="clear">Clear</button>
+  <div class="examples">${{examples}}</div>
+</div>
+"""
+
+
+class Page:
+    """The page of a trained network.
+
+    Args:
+        reader: Reads images with it.
+        checkpoint: What it was loaded from.
+    """
+
+    def __init__(self, reader: Reader, checkpoint: Path | None):
+        self.reader, self.data = reader, reader.data
+        self.is_drawn = self.data.handwriting is not None
+        self.asks = self._ask()
+        names = type(reader.model).__name__, type(self.data).__name__
+        self.run = markup.about_run(*names, checkpoint)
+        self.title = f"lenet: {names[0]} on {names[1]}"
+
+    def _ask(self) -> str:
+        classes = self.data.classes
+        if self.is_drawn:
+            what = "digit" if classes == tuple("0123456789") else "character"
+            return f"Draw a {what}: it is read while you draw."
+        return f"Give an image: it is read as one of {len(classes)} classes."
+
+    def answer(self, image: Image.Image | None) -> tuple[str, str]:
+        """Give the two parts of the page that change: the probabilities, and the layers."""
+        classes = self.data.classes
+        if image is None:
+            return markup.bars(classes, None, "?"), markup.layers(None)
+        try:
+            answer = self.reader.read(image)
+        except UserError as e:
+            return markup.bars(classes, None, f"{e}"), markup.layers(None)
+        return markup.bars(classes, answer.probabilities), markup.layers(answer)
+
+    def answer_drawing(self, drawing: str | None) -> tuple[str, str]:
+        """Answer for what is on the canvas: a PNG as the browser writes one, or nothing."""
+        return self.answer(decoded(drawing) if drawing else None)
+
+    def build(self) -> gr.Blocks:
+        """Lay the page out."""
+        with gr.Blocks(title=self.title, analytics_enabled=False, fill_width=True) as page:
+            gr.HTML(
+                f'<div class="head"><h1>{html.escape(self.asks)}</h1>'
+                f'<p class="run">{self.run}</p></div>'
+            )
+            bars, layers = self.answer(None)
+            with gr.Row():
+                with gr.Column(scale=0, min_width=282):
+                    given, answer = self._canvas() if self.is_drawn else self._photo()
+                with gr.Column(scale=1):
+                    shown = gr.HTML(bars, elem_id="answer")
+            seen = gr.HTML(layers, elem_id="layers")
+            # While one drawing is read, only the last of those that follow is kept.
+            given.change(
+                answer,
+                given,
+                [shown, seen],
+                show_progress="hidden",
+                trigger_mode="always_last",
+                queue=False,
+            )
+        return page
+
+    def _canvas(self) -> tuple[Any, Any]:
+        digits = self.data.classes == tuple("0123456789")
+        examples = drawn() if digits else []
+        examples += of_the_test_set(self.data, EXAMPLES - len(examples))
+        canvas = gr.HTML(
+            value="",
+            html_template=CANVAS,
+            js_on_load=(HERE / "canvas.js").read_text("utf-8"),
+            examples=markup.thumbnails(examples),
+            elem_id="canvas",
+        )
+        return canvas, self.answer_drawing
+
+    def _photo(self) -> tuple[Any, Any]:
+        photo = gr.Image(
+            type="pil", sources=["upload", "clipboard"], height=280, width=280, label="Image"
+        )
+        examples = of_the_test_set(self.data, EXAMPLES)
+        if examples:
+            images = [[np.asarray(example.image)] for example in examples]
+            gr.Examples(images, photo, examples_per_page=EXAMPLES, label="Test images")
+        return photo, self.answer
+
+
+def decoded(drawing: str) -> Image.Image | None:
+    """Read an image out of the address that a canvas gives, or nothing out of anything else."""
+    try:
+        file = io.BytesIO(base64.b64decode(drawing.partition(",")[2], validate=True))
+        return Image.open(file, formats=["PNG"]).convert("L")
+    except (binascii.Error, OSError, ValueError):
+        return None
