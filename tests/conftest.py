@@ -19,9 +19,16 @@ os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).parent.parent
-QUIET = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
+SILENT = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
+# Pictures take as long to draw as a small training does: only the tests of pictures have them.
+QUIET = [
+    *("--pictures.curves", "false", "--pictures.filters", "false", "--pictures.features", "false"),
+    *("--pictures.confusion", "false", "--pictures.classes", "false"),
+    *("--pictures.num_mistakes", "0", *SILENT),
+]
 # A training on real digits of about a second.
-TINY = ["--data", "Digits", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", *QUIET]
+DIGITS = ["--data", "Digits", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
+TINY = [*DIGITS, *QUIET]
 
 
 @dataclass

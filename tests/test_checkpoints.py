@@ -10,7 +10,7 @@ from torch import optim
 import lenet as package
 from lenet import LeNet, Trainer, load
 from lenet.errors import UserError
-from tests.conftest import TINY
+from tests.conftest import QUIET, TINY
 from tests.small import write_data
 
 RUN = Path("runs/LeNet-Digits-1/checkpoints/best.ckpt")
@@ -31,7 +31,7 @@ def changed(path: Path, **hyperparameters) -> str:
 
 def refused(lenet, path, *words: str) -> None:
     for verb in ("test", "predict", "fit"):
-        done = lenet(verb, "--ckpt_path", path, *TINY[-4:])
+        done = lenet(verb, "--ckpt_path", path, *QUIET)
         assert done.code == 2
         assert "Traceback" not in done.err
         [line] = [line for line in done.err.splitlines() if "error:" in line]
@@ -69,7 +69,7 @@ def test_a_model_trained_from_python_is_loaded_and_tested_from_the_command_line(
     again = load("mine.ckpt")
     images = torch.randn(2, 1, 32, 32)
     torch.testing.assert_close(again(images), model.eval()(images))
-    done = lenet("test", "--ckpt_path", "mine.ckpt", *TINY[-4:])
+    done = lenet("test", "--ckpt_path", "mine.ckpt", *QUIET)
     assert done.code == 0, done.err
 
 
@@ -130,10 +130,10 @@ def test_a_class_of_ones_own_works_once_it_is_named(lenet_process, tmp_path):
     )
     done = lenet_process("fit", "--model", "mine.Flat", "--model.bias", "false", *TINY)
     assert done.code == 0, done.err
-    done = lenet_process("test", "--ckpt_path", "best", *TINY[-4:])
+    done = lenet_process("test", "--ckpt_path", "best", *QUIET)
     assert done.code == 2
     assert "--model mine.Flat" in done.err
-    done = lenet_process("test", "--ckpt_path", "best", "--model", "mine.Flat", *TINY[-4:])
+    done = lenet_process("test", "--ckpt_path", "best", "--model", "mine.Flat", *QUIET)
     assert done.code == 0, done.err
 
 
@@ -150,7 +150,7 @@ def test_a_foreign_checkpoint_is_refused(lenet):
 
 
 def test_weights_that_do_not_fit_the_options_are_refused_by_name(lenet, trained):
-    done = lenet("test", "--ckpt_path", "best", "--data.image_size", "28", *TINY[-4:])
+    done = lenet("test", "--ckpt_path", "best", "--data.image_size", "28", *QUIET)
     assert done.code == 2
     assert (
         "network.c5.weight is (120, 400) in the checkpoint and (120, 256) in the model" in done.err

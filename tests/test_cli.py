@@ -128,7 +128,7 @@ def test_a_fresh_process_measures_what_the_run_measured(lenet_process, tmp_path)
     for asked in ("best", "last", RUN.absolute(), (RUN / "checkpoints" / "last.ckpt").absolute()):
         (RUN / "test.json").unlink()
         done = lenet_process(
-            *("test", "--ckpt_path", asked, "--trainer.default_root_dir", root, *TINY[-4:]),
+            *("test", "--ckpt_path", asked, "--trainer.default_root_dir", root, *QUIET),
             cwd=tmp_path / "elsewhere",
         )
         assert done.code == 0, done.err
@@ -160,7 +160,7 @@ def test_evaluation_adds_to_its_run_and_never_changes_its_config(lenet):
     before = hashlib.sha256(config.read_bytes()).hexdigest(), config.stat().st_mtime_ns
     figures = (RUN / "metrics.csv").read_bytes()
     for verb in ("validate", "test", "predict"):
-        done = lenet(verb, "--model.lr", "0.5", "--data.batch_size", "7", *TINY[-4:])
+        done = lenet(verb, "--model.lr", "0.5", "--data.batch_size", "7", *QUIET)
         assert done.code == 0, done.err
     assert (hashlib.sha256(config.read_bytes()).hexdigest(), config.stat().st_mtime_ns) == before
     assert (RUN / "metrics.csv").read_bytes() == figures
@@ -208,7 +208,7 @@ def test_a_flag_beats_a_config_beats_the_checkpoint_beats_the_default(lenet):
 def test_a_config_may_say_which_checkpoint_and_which_root(lenet):
     assert lenet("fit", *TINY, "--trainer.default_root_dir", "elsewhere").code == 0
     Path("c.yaml").write_text("ckpt_path: last\ntrainer: {default_root_dir: elsewhere}")
-    done = lenet("validate", "--config", "c.yaml", *TINY[-4:])
+    done = lenet("validate", "--config", "c.yaml", *QUIET)
     assert done.code == 0, done.err
     assert "Checkpoint: elsewhere/LeNet-Digits-1/checkpoints/last.ckpt" in done.err
 
@@ -292,7 +292,7 @@ def test_optimizers_and_schedules_are_chosen_by_name_and_reloaded(lenet, args):
     assert lenet("fit", *TINY, *args, *batches).code == 0
     name = args[1].split(".")[-1]
     assert name in json.dumps(hyperparameters())
-    assert lenet("test", *TINY[-4:]).code == 0
+    assert lenet("test", *QUIET).code == 0
 
 
 def test_one_cycle_needs_no_number_of_steps_and_peaks_at_the_one_rate(lenet):
@@ -356,7 +356,7 @@ def test_two_processes_share_a_run_and_count_every_image_once(lenet_process):
     right = sum(row["label"] == row["prediction"] for row in predictions)
     assert result("test")["test/accuracy"] == pytest.approx(right / 360)
     together = result("test")
-    assert lenet_process("test", *TINY[-4:], "--data.batch_size", "64").code == 0
+    assert lenet_process("test", *QUIET, "--data.batch_size", "64").code == 0
     assert result("test")["test/loss"] == pytest.approx(together["test/loss"], rel=1e-5)
 
 
@@ -471,4 +471,4 @@ def test_a_damaged_checkpoint_is_refused(lenet):
 def test_a_file_named_like_an_option_does_no_harm(lenet):
     lenet("fit", *TINY, "--model.activation", "tanh")
     Path("tanh").touch()
-    assert lenet("test", *TINY[-4:]).code == 0
+    assert lenet("test", *QUIET).code == 0

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from lenet import load
-from tests.conftest import REPOSITORY, TINY
+from tests.conftest import QUIET, REPOSITORY, TINY
 
 PAGE = (REPOSITORY / "docs" / "extending.md").read_text()
 
@@ -30,10 +30,10 @@ def test_the_pages_commands_do_what_it_says(lenet_process, my_package):
     assert done.code == 0, done.err
     config = yaml.safe_load(Path("runs/MyNet-Digits-1/config.yaml").read_text())
     assert config["model"]["class_path"] == "my_package.MyNet"
-    done = lenet_process(*test, *TINY[-4:])
+    done = lenet_process(*test, *QUIET)
     assert done.code == 0, done.err
     assert "test/accuracy" in done.out
-    done = lenet_process("test", "--ckpt_path", "best", *TINY[-4:])
+    done = lenet_process("test", "--ckpt_path", "best", *QUIET)
     assert done.code == 2
     assert "--model my_package.MyNet" in done.err
 

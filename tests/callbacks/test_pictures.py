@@ -11,13 +11,13 @@ import lenet as package
 from lenet.callbacks import Pictures
 from lenet.callbacks.album import Album, best_weights
 from lenet.errors import UserError
-from tests.conftest import TINY
+from tests.conftest import DIGITS, SILENT
 
 RUN = Path("runs/LeNet-Digits-1")
 OF_FIT = {"curves.png", "filters.png", "features.png"}
 OF_TEST = {"test_confusion.png", "test_mistakes.png", "test_classes.csv"}
 OF_VALIDATE = {name.replace("test", "validate") for name in OF_TEST}
-BRIEF = [*TINY, "--trainer.limit_train_batches", "2"]
+BRIEF = [*DIGITS, *SILENT, "--trainer.limit_train_batches", "2"]
 
 
 def pictures(run: Path = RUN) -> set[str]:
@@ -63,7 +63,7 @@ def test_a_test_in_another_process_adds_to_the_runs_tensorboard(lenet_process):
     assert lenet_process("fit", *BRIEF).code == 0
     assert images_in_tensorboard() == OF_FIT
     assert pictures() == OF_FIT
-    assert lenet_process("test", *TINY[-4:]).code == 0
+    assert lenet_process("test", *SILENT).code == 0
     assert pictures() == OF_FIT | OF_TEST
     assert images_in_tensorboard() == OF_FIT | {"test_confusion.png", "test_mistakes.png"}
 
@@ -116,7 +116,7 @@ def test_each_picture_can_be_switched_off(lenet):
         ("--pictures.num_mistakes=0", "test_mistakes.png"),
         ("--config=no-table.yaml", "test_classes.csv"),
     ):
-        assert lenet("test", *TINY[-4:], option).code == 0
+        assert lenet("test", *SILENT, option).code == 0
         assert pictures(Path("runs/LeNet-Digits-3")) - before == OF_TEST - {name}
         for made in OF_TEST - {name}:
             Path("runs/LeNet-Digits-3", made).unlink()
@@ -134,14 +134,14 @@ def test_each_picture_can_be_switched_off(lenet):
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_what_a_training_lacks_its_pictures_do_without(lenet, args, left):
-    done = lenet("fit", *TINY, *args)
+    done = lenet("fit", *DIGITS, *SILENT, *args)
     assert done.code == 0, done.err
     assert pictures() == left
     assert images_in_tensorboard() == (set() if "logger" in args[0] else left)
 
 
 def test_barebones_leaves_no_picture(lenet):
-    assert lenet("fit", *TINY[:-4], "--trainer.barebones", "true").code == 0
+    assert lenet("fit", *DIGITS, "--trainer.barebones", "true").code == 0
     assert pictures() == set()
 
 
@@ -151,7 +151,7 @@ def test_a_training_that_is_stopped_by_hand_has_its_pictures(lenet, monkeypatch)
             raise KeyboardInterrupt
 
     monkeypatch.setattr("lenet.LeNet.on_validation_epoch_start", stop)
-    assert lenet("fit", *TINY, "--trainer.max_epochs", "9").code == 1
+    assert lenet("fit", *DIGITS, *SILENT, "--trainer.max_epochs", "9").code == 1
     assert pictures() == OF_FIT
 
 
@@ -186,16 +186,16 @@ def test_two_processes_count_what_one_counts(lenet_process):
     done = lenet_process("fit", *BRIEF, *devices)
     assert done.code == 0, done.err
     assert pictures() == OF_FIT
-    done = lenet_process("test", *TINY[-4:], *devices, "--trainer.accelerator", "cpu")
+    done = lenet_process("test", *SILENT, *devices, "--trainer.accelerator", "cpu")
     assert done.code == 0, done.err
     assert done.out.count("Pictures in") == 1
     together = {name: (RUN / name).read_bytes() for name in sorted(OF_TEST)}
-    assert lenet_process("test", *TINY[-4:], "--data.batch_size", "64").code == 0
+    assert lenet_process("test", *SILENT, "--data.batch_size", "64").code == 0
     assert together == {name: (RUN / name).read_bytes() for name in sorted(OF_TEST)}
 
 
 def test_best_weights_are_lent_and_taken_back(lenet):
-    assert lenet("fit", *TINY).code == 0
+    assert lenet("fit", *DIGITS, *SILENT).code == 0
     model, trainer = package.LeNet(), package.Trainer(logger=False, accelerator="cpu")
     before = model.network.c1.weight.detach().clone()
     with best_weights(trainer, model) as said:

@@ -10,12 +10,12 @@ from PIL import Image
 
 from lenet import Digits, load
 from lenet.callbacks.predictions import write_images, write_sheet, write_table
-from tests.conftest import TINY
+from tests.conftest import QUIET, TINY
 
 
 def test_predict_writes_a_row_an_image_with_every_probability(lenet):
     assert lenet("fit", *TINY).code == 0
-    done = lenet("predict", "--ckpt_path", "best", *TINY[-4:])
+    done = lenet("predict", "--ckpt_path", "best", *QUIET)
     assert done.code == 0, done.err
     with open("runs/LeNet-Digits-1/predictions.csv", newline="") as file:
         rows = list(csv.reader(file))
@@ -45,7 +45,7 @@ def test_ten_random_images_are_saved_at_a_size_a_person_can_see(lenet):
     assert all(re.fullmatch(r"\d+_predicted_\d\.png", name) for name in pictures)
     with Image.open(folder / pictures[0]) as image:
         assert min(image.size) >= 280
-    lenet("predict", "--seed_everything", "7", "--predictions.num_images", "3", *TINY[-4:])
+    lenet("predict", "--seed_everything", "7", "--predictions.num_images", "3", *QUIET)
     again = [path.name for path in folder.iterdir()]
     assert len(again) == 3
     assert set(again) != set(pictures[:3])
