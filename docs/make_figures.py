@@ -3,44 +3,73 @@
     python docs/make_figures.py [RUN]
 
 Trains LeNet by configs/mnist.yaml and tests it, which takes two minutes, unless the folder of a run
-is given that has its pictures already. MNIST is looked for, or downloaded, as always.
+is given that was tested. MNIST is looked for, or downloaded, as always. The page of `lenet demo` is
+photographed in Chromium, as by its tests, where there is one.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS.parent))
+
+from docs.make_screenshot import make_screenshot  # noqa: E402
+from tests.browser import CHROMIUM  # noqa: E402
+from tests.drawing import draw  # noqa: E402
+
 PICTURES = ("curves", "filters", "features", "test_confusion", "test_mistakes")
+# Digit, pen and paper of each drawing.
+DRAWINGS = (
+    *((0, "pencil", "grain"), (1, "pen", "dusty"), (2, "soft", "dark"), (3, "pen", "shadow")),
+    *((4, "thin", "white"), (5, "pen", "gradient"), (6, "soft", "grey"), (8, "thick", "coloured")),
+)
 
 
-def train(root: str) -> Path:
-    """Train and measure LeNet on MNIST, and give the run's folder."""
-    config = str(DOCS.parent / "configs" / "mnist.yaml")
-    command = [sys.executable, "-m", "lenet", "run", "--config", config]
-    subprocess.run([*command, "--trainer.default_root_dir", root], check=True)
-    return Path(root) / "LeNet-MNIST-1"
+def call(*arguments: str | Path) -> None:
+    """Run a command of the program's."""
+    subprocess.run([sys.executable, "-m", "lenet", *map(str, arguments)], check=True)
 
 
-def take(run: Path) -> None:
-    """Take over a run's pictures, in no more colours than they need."""
-    (DOCS / "images").mkdir(exist_ok=True)
-    for name in PICTURES:
-        with Image.open(run / f"{name}.png") as image:
-            few = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
-            few.save(DOCS / "images" / f"{name}.png", optimize=True)
+def take(picture: Path, name: str) -> None:
+    """Take over a picture, in no more colours than it needs."""
+    with Image.open(picture) as image:
+        few = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+        few.save(DOCS / "images" / f"{name}.png", optimize=True)
+
+
+def predict_drawings(run: Path, folder: Path) -> Path:
+    """Draw digits with several pens on several papers, and have them read."""
+    folder.mkdir()
+    rng = np.random.default_rng(4)
+    for digit, pen, paper in DRAWINGS:
+        name = paper if pen in ("pen", "soft") else pen
+        draw(digit, pen, paper, rng).image.save(folder / f"{digit} {name}.png")
+    call("predict", "--ckpt_path", run, "--data.predict_path", folder)
+    return run / "own" / "predictions.png"
 
 
 def main() -> None:
-    """Do both, or only the second where a run is given."""
-    if len(sys.argv) > 1:
-        take(Path(sys.argv[1]))
-        return
-    with tempfile.TemporaryDirectory() as root:
-        take(train(root))
+    """Make all of them."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "LeNet-MNIST-1"
+        if len(sys.argv) > 1:
+            shutil.copytree(sys.argv[1], run)  # which stays as it is
+        else:
+            config = DOCS.parent / "configs" / "mnist.yaml"
+            call("run", "--config", config, "--trainer.default_root_dir", folder)
+        for name in PICTURES:
+            take(run / f"{name}.png", name)
+        take(predict_drawings(run, Path(folder) / "drawn"), "own")
+        if CHROMIUM is None:
+            print("docs/images/demo.png is left as it is: there is no chromium.")
+        else:
+            make_screenshot(run)
 
 
 main()

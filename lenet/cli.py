@@ -18,7 +18,7 @@ from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
 from lenet.glance import Glance, configs_first, flat
 from lenet.models import ImageClassifier
-from lenet.parser import Parser, check_nulls, set_image_size
+from lenet.parser import Parser, check_nulls, complete
 from lenet.trainer import Trainer
 
 __all__ = ["LeNetCLI"]
@@ -129,7 +129,7 @@ class LeNetCLI(LightningCLI):
             _say(f"Checkpoint: {runs.short(self.checkpoint_path)}", file=sys.stderr)
         for group, cls in GROUPS.items():
             check_nulls(group, self.config[verb][group], cls)
-        set_image_size(self.config[verb]["model"], self.config[verb]["data"])
+        complete(verb, self.config[verb]["model"], self.config[verb]["data"])
 
     def _take_defaults(
         self, parser: LightningArgumentParser, path: Path, seen: Glance, trains: bool

@@ -22,7 +22,7 @@ from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
 from lenet.models import ImageClassifier
 
-__all__ = ["Parser", "check_nulls", "class_of", "explain", "set_image_size", "subclasses"]
+__all__ = ["Parser", "check_nulls", "class_of", "complete", "explain", "subclasses"]
 
 # Lines that tell what was tried, not what is wrong.
 _TRIED = re.compile(
@@ -168,10 +168,23 @@ def check_nulls(group: str, values: Any, cls: type) -> None:
             raise UserError(f"--{group}.{name} null: needs a value. Leave it out for the default.")
 
 
-def set_image_size(model: Any, data: Any) -> None:
-    """Bring images to the size that the model is usually given, unless another is asked for."""
-    if (options := data["init_args"]).get("image_size", 0) is None:
+def complete(verb: str, model: Any, data: Any) -> None:
+    """Settle what depends on model, data and command together.
+
+    Images are brought to the size that the model is usually given, unless another is asked for.
+
+    Raises:
+        UserError: If images of one's own are given to a command that predicts none.
+    """
+    options = data["init_args"]
+    if options.get("image_size", 0) is None:
         options["image_size"] = class_of(model).usual_image_size or class_of(data).native_size
+    path = options.get("predict_path")
+    if path is not None and verb not in ("predict", "run"):
+        raise UserError(
+            f"--data.predict_path {path}: {verb} predicts no images. Leave it out, or type "
+            f"lenet predict."
+        )
 
 
 def class_of(spec: Any) -> Any:

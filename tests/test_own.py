@@ -156,12 +156,12 @@ def test_the_test_sets_predictions_are_left_alone_and_the_path_is_of_one_command
     assert lenet("predict", "--data.predict_path", "1.png", *CPU).code == 0
     assert len(table()) == 1
     assert Path("runs/LeNet-Digits-1/predictions.csv").read_bytes() == before
-    done = lenet("fit", "--data.predict_path", "1.png", *TINY)
-    assert done.code == 0, done.err
-    kept = torch.load("runs/LeNet-Digits-2/checkpoints/best.ckpt", weights_only=True)
-    assert "predict_path" not in kept["datamodule_hyper_parameters"]
     done = lenet("predict", *CPU)
     assert "Predicted 360 images" in done.out
+    for verb in ("fit", "test"):
+        done = lenet(verb, "--data.predict_path", "1.png", *TINY)
+        assert done.code == 2
+        assert f"--data.predict_path 1.png: {verb} predicts no images" in done.err
 
 
 def test_run_ends_with_images_of_ones_own_and_their_exit_code(lenet):
@@ -170,6 +170,17 @@ def test_run_ends_with_images_of_ones_own_and_their_exit_code(lenet):
     done = lenet("run", "--data.predict_path", "s", *TINY)
     assert done.code == 1
     assert len(table()) == 1
+    kept = torch.load("runs/LeNet-Digits-1/checkpoints/best.ckpt", weights_only=True)
+    assert "predict_path" not in kept["datamodule_hyper_parameters"]
+    assert "predict_path: null" in Path("runs/LeNet-Digits-1/config.yaml").read_text()
+
+
+def test_a_link_that_leads_back_gives_each_image_once(predict):
+    for name in ("s/1.png", "s/sub/2.png"):
+        write_one(Path(name))
+    Path("s/sub/loop").symlink_to(Path("s").absolute())
+    assert predict("s/**/*.png").code == 0
+    assert [row["path"] for row in table()] == ["s/1.png", "s/sub/2.png"]
 
 
 @pytest.mark.parametrize(("options", "count"), [([], 12), (["--predictions.num_images", "5"], 5)])

@@ -96,11 +96,16 @@ def draw(path: Path, size: tuple[float, float], picture: Callable[[Figure], None
     return path
 
 
-def spelt(classes: Sequence[str]) -> list[str]:
-    """Give the names of classes as they can be drawn: by number where no font has a character."""
+def spelt(names: Sequence[str], otherwise: str | None = None) -> list[str]:
+    """Give names of classes as they can be drawn: by number where no font has a character.
+
+    Args:
+        names: The names.
+        otherwise: What is drawn instead of one that cannot be. By default "class" and its number.
+    """
     return [
-        name if name.strip() and set(map(ord, name)) <= _drawable() else f"class {i}"
-        for i, name in enumerate(classes)
+        name if name.strip() and set(map(ord, name)) <= _drawable() else otherwise or f"class {i}"
+        for i, name in enumerate(names)
     ]
 
 

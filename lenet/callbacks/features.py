@@ -64,9 +64,10 @@ def stages(model: nn.Module, network: nn.Module, image: Tensor) -> tuple[list[St
         logits ``(K,)``.
     """
     found: list[Stage] = []
+    given: list[Tensor] = []  # what each stage gave last, by which it is known what follows it
     names = {module: layer_name(name) for name, module in network.named_modules()}
 
-    def look(module: nn.Module, _: Any, output: Any) -> None:
+    def look(module: nn.Module, inputs: Any, output: Any) -> None:
         if not isinstance(output, Tensor) or output.ndim not in (2, 4) or len(output) != 1:
             return
         shape = tuple(output.shape[1:])
@@ -76,8 +77,12 @@ def stages(model: nn.Module, network: nn.Module, image: Tensor) -> tuple[list[St
         has_weights = any(True for _ in module.parameters(recurse=False))
         if (has_weights or isinstance(module, _POOLINGS)) and not isinstance(module, _NO_LAYER):
             found.append(Stage(names[module], values, shape))
-        elif found and shape == found[-1].shape:
-            found[-1].values = values
+            given.append(output)
+            return
+        for i in reversed(range(len(found))):  # a nonlinearity need not follow the latest layer
+            if inputs and inputs[0] is given[i] and shape == found[i].shape:
+                found[i].values, given[i] = values, output
+                return
 
     leaves = [module for module in network.modules() if not list(module.children())]
     hooks = [leaf.register_forward_hook(look) for leaf in leaves]

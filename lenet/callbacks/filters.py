@@ -14,7 +14,7 @@ SHOWN = 64
 
 def first_filters(
     network: nn.Module, in_channels: int, image_size: int
-) -> tuple[str, Tensor] | None:
+) -> tuple[str, str, Tensor] | None:
     """Find the weights of the first layer that sees the image.
 
     Args:
@@ -23,23 +23,23 @@ def first_filters(
         image_size: Its height and width.
 
     Returns:
-        The layer's name and its weights ``(N, C, H, W)``, or nothing if it has none that can be
-        looked at.
+        The layer's name, whether they are ``kernels`` or ``units``, and their weights
+        ``(N, C, H, W)``; or nothing if there are none that can be looked at.
     """
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d):
             weights = layer.weight.detach()
             seen = weights.shape[1] == in_channels and weights[0, 0].numel() > 1
-            return (layer_name(name), weights) if seen else None
+            return (layer_name(name), "kernels", weights) if seen else None
         if isinstance(layer, nn.Linear):
             weights = layer.weight.detach()
             sizes = (in_channels, image_size, image_size)
             seen = weights.shape[1] == in_channels * image_size**2
-            return (layer_name(name), weights.unflatten(1, sizes)) if seen else None
+            return (layer_name(name), "units", weights.unflatten(1, sizes)) if seen else None
     return None
 
 
-def draw_filters(path: Path, name: str, weights: Tensor, title: str) -> Path:
+def draw_filters(path: Path, name: str, kind: str, weights: Tensor, title: str) -> Path:
     """Draw weights ``(N, C, H, W)``: of grey images by their sign, of colour ones as colours."""
     count, channels, height, width = weights.shape
     # Of many, the strongest: of a layer of units some may have learned nothing.
@@ -50,7 +50,7 @@ def draw_filters(path: Path, name: str, weights: Tensor, title: str) -> Path:
     columns = _columns(len(weights))
     rows = -(-len(weights) // columns)
     tile = 1.1 if columns <= 8 else 8.8 / columns
-    what = f"{count} {'kernels' if height < 20 else 'units'} of {height}x{width}"
+    what = f"{count} {kind} of {height}x{width}"
     shown = f", the {len(weights)} strongest" if count > len(weights) else ""
 
     def picture(figure: Figure) -> None:

@@ -153,7 +153,7 @@ class SaveConfig(SaveConfigCallback):
 
     Where a training goes on in its run's folder with other options, its first ``config.yaml``
     becomes ``config-1.yaml`` and so on, so that none is lost. The checkpoint that it goes on from
-    is not in it: the config is to repeat the run.
+    and images of one's own are not in it: the config is to repeat the run.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -170,6 +170,7 @@ class SaveConfig(SaveConfigCallback):
             os.rename(config, older)
         self.config = self.config.clone()
         self.config["ckpt_path"] = None
+        self.config["data"]["init_args"]["predict_path"] = None
         super().setup(trainer, pl_module, "fit")
         if older is not None and filecmp.cmp(config, older, shallow=False):
             os.remove(older)

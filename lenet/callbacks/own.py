@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lenet.data.own import OwnImages, shown
 
-__all__ = ["say_predictions", "write_pairs"]
+__all__ = ["say_left_out", "say_predictions", "write_pairs"]
 
 GIVEN_SIZE = 240  # pixels of the longer side of a picture in the sheet
 SAID = 10  # predictions that are printed
@@ -26,6 +26,8 @@ def write_pairs(path: Path, files: list[str], seen: Tensor, titles: list[str]) -
         return
     from matplotlib.figure import Figure
 
+    from lenet.callbacks.drawing import spelt
+
     files = files[:MOST]
     columns = min(PAIRS_A_ROW, len(files))
     rows = -(-len(files) // columns)
@@ -33,7 +35,8 @@ def write_pairs(path: Path, files: list[str], seen: Tensor, titles: list[str]) -
     figure = Figure(figsize=(WIDE * columns, HIGH * rows))
     for i, (file, image, title) in enumerate(zip(files, seen, titles, strict=False)):
         row, column = divmod(i, columns)
-        bottom, name = (rows - 1 - row + 0.03) / rows, shown(Path(file).name)
+        bottom = (rows - 1 - row + 0.03) / rows
+        [name] = spelt([shown(Path(file).name)], f"no. {i}")
         for half, (picture, text, colour) in enumerate(
             (
                 (
@@ -81,11 +84,16 @@ def _thumbnail(file: str) -> Image.Image:
 
 
 def say_predictions(own: OwnImages, said: list[str]) -> None:
-    """Print the first predictions, and on standard error what was left out, with its reason."""
+    """Print the first predictions, and what was left out."""
     print(f"Predicted {len(own):,} of {len(own) + len(own.left_out):,} images:")
     for file, text in list(zip(own.paths, said, strict=True))[:SAID]:
         print(f"  {shown(file)}: {text}")
     if len(own) > SAID:
         print(f"  and {len(own) - SAID:,} more")
+    say_left_out(own)
+
+
+def say_left_out(own: OwnImages) -> None:
+    """Print on standard error what was left out, with its reason."""
     for file, reason in own.left_out:
         print(f"lenet: {shown(file)}: left out: {reason}", file=sys.stderr)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from lenet import runs
-from lenet.callbacks.own import say_predictions, write_pairs
+from lenet.callbacks.own import say_left_out, say_predictions, write_pairs
 from lenet.data import ImageDataModule
 from lenet.data.own import OwnImages, shown
 from lenet.errors import UserError
@@ -73,6 +73,8 @@ class PredictionWriter(pl.Callback):
         if not (trainer.is_global_zero and folder and isinstance(data, ImageDataModule)):
             return
         if getattr(trainer, "fast_dev_run", False):
+            if data.own is not None:
+                say_left_out(data.own)
             return
         indices, probabilities = parts
         order = indices.argsort()
@@ -98,10 +100,11 @@ class PredictionWriter(pl.Callback):
         images, names = images[indices[chosen]], [data.classes[i] for i in predicted]
         write_images(run / "predictions", images, indices[chosen].tolist(), names)
         wrong = (predicted != labels[chosen]).tolist()
+        classes = _drawn(data.classes)
         titles = [
-            f"{title}, is {data.classes[label]}" if bad else title
+            f"{title}\nis {classes[label]}" if bad else title
             for title, label, bad in zip(
-                _titles(data, found[chosen]), labels[chosen], wrong, strict=True
+                _titles(classes, found[chosen]), labels[chosen], wrong, strict=True
             )
         ]
         write_sheet(run / "predictions.png", images, titles, wrong)
@@ -115,15 +118,22 @@ class PredictionWriter(pl.Callback):
         names = [data.classes[i] for i in found[first].argmax(dim=1)]
         seen = data.to_size(own.images[first]).round().byte()
         write_images(run / "predictions", seen, every[first].tolist(), names)
-        titles = _titles(data, found)
-        write_pairs(run / "predictions.png", own.paths[first], seen, titles[first])
-        say_predictions(own, titles)
+        titles = _titles(_drawn(data.classes), found[first])
+        write_pairs(run / "predictions.png", own.paths[first], seen, titles)
+        say_predictions(own, _titles(data.classes, found))
 
 
-def _titles(data: ImageDataModule, probabilities: Tensor) -> list[str]:
+def _drawn(classes: Sequence[str]) -> list[str]:
+    """Spell classes so that they can be drawn above an image."""
+    from lenet.callbacks.drawing import shortened, spelt
+
+    return [shortened(name, 16) for name in spelt(classes)]
+
+
+def _titles(classes: Sequence[str], probabilities: Tensor) -> list[str]:
     """Say what was predicted, and how confidently."""
     confidence, predicted = (column.tolist() for column in probabilities.max(dim=1))
-    return [f"{data.classes[i]} ({p:.1%})" for i, p in zip(predicted, confidence, strict=True)]
+    return [f"{classes[i]} ({p:.1%})" for i, p in zip(predicted, confidence, strict=True)]
 
 
 def write_table(
@@ -165,7 +175,8 @@ def write_images(folder: Path, images: Tensor, indices: list[int], names: list[s
     factor = max(1, -(-SEEN_SIZE // images.shape[-2])) if len(images) else 1
     for image, index, name in zip(images, indices, names, strict=True):
         large = image.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
-        spelt = re.sub(r"[^\w.+-]+", "-", name)
+        # A file's name has no more than 255 bytes.
+        spelt = re.sub(r"[^\w.+-]+", "-", name).encode()[:150].decode(errors="ignore")
         save_image(large.float() / 255, folder / f"{index}_predicted_{spelt}.png")
 
 
@@ -173,20 +184,21 @@ def write_sheet(path: Path, images: Tensor, titles: list[str], wrong: list[bool]
     """Draw images ``(N, C, H, W)`` in 0..255 with their titles, the wrong ones in red."""
     if not len(images):
         return
-    from matplotlib.figure import Figure
+    from lenet.callbacks.drawing import INK, RED, draw
 
     columns = min(5, len(images))
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(2.2 * columns, 2.5 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axis in axes:
-        axis.set_axis_off()
-    for axis, image, title, bad in zip(axes, images, titles, wrong, strict=False):
-        axis.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=255)
-        colour = "crimson" if bad else "black"
-        axis.set_title(title, fontsize=11, color=colour, parse_math=False)  # "$" is a character
-        if bad:
-            axis.set_axis_on()
+
+    def picture(figure: Any) -> None:
+        figure.set_layout_engine("none")  # placed by hand: of many images it would take minutes
+        for i, (image, title, bad) in enumerate(zip(images, titles, wrong, strict=True)):
+            row, column = divmod(i, columns)
+            place = ((column + 0.05) / columns, (rows - 1 - row + 0.03) / rows)
+            axis = figure.add_axes((*place, 0.9 / columns, 0.78 / rows))
+            axis.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=255)
+            # "$" is a character.
+            axis.set_title(title, fontsize=9, color=RED if bad else INK, parse_math=False)
             axis.set(xticks=[], yticks=[])
-            axis.spines[:].set(color="crimson", linewidth=3)
-    figure.savefig(path, dpi=120)
+            axis.spines[:].set(visible=bad, color=RED, linewidth=3)
+
+    draw(path, (1.9 * columns, 2.2 * rows), picture)

@@ -2,11 +2,18 @@
 
 import math
 
+import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["random_affine"]
+__all__ = ["batch_generator", "random_affine"]
+
+
+def batch_generator(trainer: pl.Trainer) -> torch.Generator:
+    """Seed by the run's seed and the batch: a resumed training sees the images it would have."""
+    batch = trainer.fit_loop.total_batch_idx * trainer.world_size + trainer.global_rank
+    return torch.Generator().manual_seed((1_000_003 * torch.initial_seed() + batch) % 2**62)
 
 
 def random_affine(

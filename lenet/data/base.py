@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lenet.data.augmentation import random_affine
+from lenet.data.augmentation import batch_generator, random_affine
 from lenet.data.files import Framing, frame
 from lenet.data.handwriting import Handwriting
 from lenet.data.ink import LONGEST
@@ -61,6 +61,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         scaling: Greatest random change of its size, as a part of it: 0.1 gives 0.9 to 1.1 times.
         shear: Greatest random slant, either way, in degrees.
         translation: Greatest random shift along either axis, in pixels of ``image_size``.
+        predict_path: Images of your own to predict instead of the test images: a file, a folder or
+            a pattern such as ``'scans/*.png'``.
+        raw: Whether these are taken as they are, and not prepared as the data set's were.
 
     Raises:
         UserError: If a number is out of range, or the data cannot be had.
@@ -211,11 +214,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         images, *rest = batch
         images = self.to_size(images)
         if any(self.distortions) and self.trainer is not None and self.trainer.training:
-            # By seed and step, so that a resumed training sees the images that it would have.
-            batches = self.trainer.fit_loop.total_batch_idx
-            step = batches * self.trainer.world_size + self.trainer.global_rank
-            seed = (1_000_003 * torch.initial_seed() + step) % 2**62
-            generator = torch.Generator().manual_seed(seed)
+            generator = batch_generator(self.trainer)
             images = random_affine(images, *self.distortions, generator=generator)
         # Of whatever model it is: one that is not ours has no wishes.
         model = self.trainer.lightning_module if self.trainer is not None else None

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -87,10 +87,14 @@ def find_images(path: str) -> tuple[list[str], int]:
         UserError: If there is none.
     """
     whole = os.path.expanduser(path)
+    if not whole:
+        raise UserError(
+            '--data.predict_path "": give an image file, a folder of them or a pattern.'
+        )
     if os.path.isfile(whole):
         return [whole], 0
     if not os.path.isdir(whole):
-        found = sorted(filter(os.path.isfile, glob.iglob(whole, recursive=True)))
+        found = _once(filter(os.path.isfile, glob.iglob(whole, recursive=True)))
         if not found:
             pattern = "no file fits this pattern" if glob.has_magic(whole) else "no such file"
             raise UserError(
@@ -121,6 +125,14 @@ def shown(path: str) -> str:
 def _hide(folders: list[str]) -> None:
     """Keep a walk out of folders whose names begin with a dot."""
     folders[:] = [name for name in folders if name[0] != "."]
+
+
+def _once(files: Iterable[str]) -> list[str]:
+    """Sort files, each by its shortest path: a link to a folder above leads around in circles."""
+    shortest: dict[str, str] = {}
+    for file in sorted(files, key=lambda file: (len(file), file)):
+        shortest.setdefault(os.path.realpath(file), file)
+    return sorted(shortest.values())
 
 
 def _endings() -> set[str]:

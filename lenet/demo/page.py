@@ -11,6 +11,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
+from lenet.data.files import why
 from lenet.demo import markup
 from lenet.demo.examples import INK, SIZE, drawn, of_the_test_set
 from lenet.demo.reader import Reader
@@ -67,6 +68,17 @@ class Page:
         """Answer for what is on the canvas: a PNG as the browser writes one, or nothing."""
         return self.answer(decoded(drawing) if drawing else None)
 
+    def answer_file(self, file: str | None) -> tuple[str, str]:
+        """Answer for a file that was given, or nothing."""
+        if file is None:
+            return self.answer(None)
+        try:
+            with Image.open(file) as image:
+                return self.answer(image)
+        except Exception as e:  # what a decoder raises depends on the format and on the damage
+            said = f"cannot be read: {why(e)}"
+            return markup.bars(self.data.classes, None, said), markup.layers(None)
+
     def build(self) -> gr.Blocks:
         """Lay the page out."""
         with gr.Blocks(title=self.title, analytics_enabled=False, fill_width=True) as page:
@@ -107,13 +119,13 @@ class Page:
 
     def _photo(self) -> tuple[Any, Any]:
         photo = gr.Image(
-            type="pil", sources=["upload", "clipboard"], height=280, width=280, label="Image"
+            type="filepath", sources=["upload", "clipboard"], height=280, width=280, label="Image"
         )
         examples = of_the_test_set(self.data, EXAMPLES)
         if examples:
             images = [[np.asarray(example.image)] for example in examples]
             gr.Examples(images, photo, examples_per_page=EXAMPLES, label="Test images")
-        return photo, self.answer
+        return photo, self.answer_file
 
 
 def decoded(drawing: str) -> Image.Image | None:

@@ -48,6 +48,17 @@ def test_of_any_network_a_bounded_part_is_drawn(tmp_path, model):
     assert path.is_file()
 
 
+def test_the_stage_before_a_sum_has_what_the_block_gives_and_the_way_around_it_its_own():
+    model = TorchvisionModel("resnet18").eval()
+    given = {}
+    for name, layer in model.network.named_modules():
+        layer.register_forward_hook(lambda _, __, out, name=name: given.update({name: out.clone()}))
+    _, found, _ = follow(model)
+    stage = {stage.name: stage.values for stage in found}
+    assert stage["layer2.0.conv2"].equal(given["layer2.0"][0, :MAPS])
+    assert stage["layer2.0.downsample.0"].equal(given["layer2.0.downsample"][0, :MAPS])
+
+
 def test_looking_leaves_a_network_as_it_was():
     model = ConvNet(batch_norm=True).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -20,10 +20,10 @@ from lenet.callbacks.filters import draw_filters, first_filters
 def test_the_first_layer_is_found_with_its_weights(tmp_path, model, name, shape):
     found = first_filters(model.network, model.in_channels, model.image_size)
     assert found is not None
-    assert found[0] == name
-    assert found[1].shape == shape
+    assert found[:2] == (name, "units" if isinstance(model, MLP) else "kernels")
+    assert found[2].shape == shape
     layer = next(m for m in model.network.modules() if isinstance(m, (nn.Conv2d, nn.Linear)))
-    assert found[1].flatten().equal(layer.weight.flatten())
+    assert found[2].flatten().equal(layer.weight.flatten())
     with Image.open(draw_filters(tmp_path / "f.png", *found, "title")) as image:
         assert min(image.size) > 100
 
@@ -39,4 +39,4 @@ def test_where_there_is_nothing_to_look_at_there_is_nothing(network):
 
 @pytest.mark.parametrize("weights", [torch.zeros(1, 1, 5, 5), torch.ones(70, 2, 5, 5)])
 def test_any_weights_can_be_drawn(tmp_path, weights):
-    assert draw_filters(tmp_path / "f.png", "c1", weights, "title").is_file()
+    assert draw_filters(tmp_path / "f.png", "c1", "kernels", weights, "title").is_file()

@@ -31,7 +31,8 @@ def test_every_model_fits_digits_and_reloads_by_best(lenet, name):
     assert done.code == 0, done.err
     [result] = Path("runs").glob(f"{name}-Digits-1/test.json")
     found = re.search(r'"test/accuracy": ([\d.]+)', result.read_text())
-    model, data = load("best"), Digits()
+    model = load("best")
+    data = Digits(image_size=model.image_size)
     images, labels = data.read(train=False)
     with torch.inference_mode():
         logits = model(data.normalize(data.to_size(images), model.input_range))
@@ -48,3 +49,11 @@ def test_every_option_of_every_model_is_explained(lenet, name):
     assert "lr" in dict(options)
     assert [option for option, text in options if not text.strip() and option != "help"] == []
     assert (getattr(package, name).__doc__ or "").splitlines()[0].rstrip(".") in done.out
+
+
+@pytest.mark.parametrize("name", ["MNIST", "QMNIST", "ImageFolder"])
+def test_every_option_of_the_data_is_explained(lenet, name):
+    done = lenet("predict", "--data.help", name)
+    options = re.findall(r"\n  --data\.(\w+)[^\n]*(?:\n {4,}([^\n(]*))?", done.out)
+    assert {"root", "predict_path", "raw"} <= dict(options).keys()
+    assert [option for option, text in options if not text.strip() and option != "help"] == []
