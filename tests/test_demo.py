@@ -63,6 +63,16 @@ def test_an_empty_canvas_is_no_digit(page, reader):
         reader.read(Image.new("L", (280, 280)))
 
 
+def test_a_file_that_is_no_image_has_an_answer_that_says_so(page, tmp_path):
+    image, text = tmp_path / "a.png", tmp_path / "b.png"
+    drawn()[0].image.save(image)
+    text.write_text("x")
+    assert page.answer_file(str(image)) == page.answer(drawn()[0].image)
+    said, seen = page.answer_file(str(text))
+    assert "cannot be read: not an image" in said
+    assert "<img" not in seen
+
+
 def test_of_many_classes_the_ten_most_probable_are_shown_and_names_are_escaped():
     names = [f"<i>{i}" for i in range(26)]
     shown = bars(names, torch.arange(26.0).softmax(dim=0))
@@ -215,3 +225,6 @@ def test_the_page_says_which_run_it_shows_has_examples_and_fits_a_laptop(opened_
     assert right >= 11
     for side, pixels in (("Height", 800), ("Width", 1280)):
         assert opened_page.evaluate(f"document.documentElement.scroll{side}") <= pixels
+    opened_page.set_viewport_size({"width": 390, "height": 844})  # a telephone
+    assert opened_page.locator(".answer .bar").first.bounding_box()["width"] > 150
+    assert opened_page.evaluate("document.documentElement.scrollWidth") <= 390
