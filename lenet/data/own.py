@@ -41,7 +41,8 @@ class OwnImages:
         self._prepare, self._enough = prepare, enough
         found, others = find_images(path)
         if len(found) + others > 1:
-            rank_zero_info(f"Images in {path}: {len(found):,}. Other files, left out: {others:,}.")
+            left = f" Other files, left out: {others:,}." if others else ""
+            rank_zero_info(f"Images in {path}: {len(found):,}.{left}")
         # A large photograph takes hundreds of megabytes while it is decoded.
         with ThreadPoolExecutor(min(4, cores())) as pool:
             results = list(pool.map(self._try, found))
