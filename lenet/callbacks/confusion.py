@@ -120,6 +120,6 @@ def _list_confusions(axis: Axes, counts: Tensor, names: list[str]) -> None:
     found = [(int(wrong[pair]), *pair) for pair in pairs if wrong[pair]]
     lines += ["Most frequent mistakes", ""] if found else []
     lines += [
-        f"{n} x {shortened(names[i], 14)} taken for {shortened(names[j], 14)}" for n, i, j in found
+        f"{shortened(names[i], 14)} taken for {shortened(names[j], 14)}: {n}" for n, i, j in found
     ]
     axis.text(0, 1, "\n".join(lines), va="top", transform=axis.transAxes, linespacing=1.5)

@@ -64,7 +64,7 @@ def test_cells_have_their_counts_and_the_list_the_worst_of_them(tmp_path, drawn)
     assert (matrix.get_ylabel(), matrix.get_xlabel()) == ("truth", "predicted")
     lines = beside.texts[0].get_text().splitlines()
     assert lines[:2] == ["12 of 15 right", "80.00%"]
-    assert lines[-2:] == ["2 x  a taken for b", "1 x  b taken for a"]
+    assert lines[-2:] == ["a taken for b: 2", "b taken for a: 1"]
 
 
 @pytest.mark.parametrize(("number", "counted"), [(2, True), (10, True), (47, False), (100, False)])
