@@ -120,8 +120,8 @@ def test_the_model_summary_prints_every_layers_sizes(lenet):
 # Two processes, one after the other
 
 
-def test_a_fresh_process_measures_what_the_run_measured(lenet_process, tmp_path):
-    assert lenet_process("run", *TINY, "--trainer.max_epochs", "2").code == 0
+def test_a_fresh_process_measures_what_the_run_measured(lenet, lenet_process, tmp_path):
+    assert lenet("run", *TINY, "--trainer.max_epochs", "2").code == 0
     inside = result("test")["test/accuracy"]
     (tmp_path / "elsewhere").mkdir()
     root = str(tmp_path / "runs")
