@@ -13,7 +13,7 @@ import pickle
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,17 @@ from lenet.glance import strings
 from lenet.models import ImageClassifier
 from lenet.parser import subclasses
 
-__all__ = ["ALLOWED", "agreement", "check_fits", "check_names", "load", "read", "sizes", "specs"]
+__all__ = [
+    "ALLOWED",
+    "agreement",
+    "check_fits",
+    "check_names",
+    "load",
+    "other_splits",
+    "read",
+    "sizes",
+    "specs",
+]
 
 ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -181,6 +191,20 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
                 f"--ckpt_path {path}: does not fit {type(model).__name__} as it is asked for. "
                 f"{name} is {there} in the checkpoint and {here} in the model. Leave out the "
                 "--model and --data options that differ from the training's."
+            )
+
+
+def other_splits(checkpoint: dict[str, Any], data: Any) -> Iterator[str]:
+    """Warn where images are validated on that the checkpoint may have been trained on."""
+    saved = checkpoint.get(_KEYS["data"]) or {}
+    if str(saved.get("_class_path")).rpartition(".")[2] != type(data).__name__:
+        return  # other data
+    for name in ("split_seed", "val_size"):
+        there, here = saved.get(name), data.hparams.get(name)
+        if name in saved and there != here:
+            yield (
+                f"Warning: --data.{name} {here}, where the checkpoint was trained with {there}: "
+                "what are now validation images may have been trained on."
             )
 
 

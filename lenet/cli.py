@@ -168,6 +168,8 @@ class LeNetCLI(LightningCLI):
         self._check_sizes()
         if self.checkpoint is not None and self.checkpoint_path is not None:
             checkpoints.check_fits(self.checkpoint, self.model, self.checkpoint_path)
+            for warning in checkpoints.other_splits(self.checkpoint, self.datamodule):
+                _say(warning, file=sys.stderr)
             self.checkpoint = None  # not needed any more, and mapped into memory
         verb = str(self.subcommand)
         parser = self._subcommand_parsers[verb]

@@ -173,3 +173,11 @@ def test_a_checkpoint_for_other_classes_is_named_before_its_model_is_made(
     done = lenet("test", "--data", "EMNIST", "--data.root", str(tmp_path))
     assert done.code == 2
     assert "was trained for 10 classes, where the data has 47" in done.err
+
+
+def test_another_split_than_the_trainings_is_warned_of(lenet):
+    assert lenet("fit", *TINY).code == 0
+    done = lenet("validate", "--data.split_seed", "7", *QUIET)
+    assert done.code == 0
+    assert "Warning: --data.split_seed 7, where the checkpoint was trained with 0" in done.err
+    assert "Warning: --data" not in lenet("validate", *QUIET).err
