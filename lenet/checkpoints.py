@@ -194,13 +194,17 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
             )
 
 
-def other_splits(checkpoint: dict[str, Any], data: Any) -> Iterator[str]:
+def other_splits(checkpoint: dict[str, Any], data: Any, verb: str) -> Iterator[str]:
     """Warn where images are validated on that the checkpoint may have been trained on."""
     saved = checkpoint.get(_KEYS["data"]) or {}
-    if str(saved.get("_class_path")).rpartition(".")[2] != type(data).__name__:
-        return  # other data
-    for name in ("split_seed", "val_size"):
-        there, here = saved.get(name), data.hparams.get(name)
+    is_other = str(saved.get("_class_path")).rpartition(".")[2] != type(data).__name__
+    if is_other or verb not in ("fit", "run", "validate"):
+        return
+    for name, usual in (("split_seed", None), ("val_size", getattr(data, "usual_val_size", None))):
+        there, here = (
+            usual if options.get(name) is None else options[name]
+            for options in (saved, data.hparams)
+        )
         if name in saved and there != here:
             yield (
                 f"Warning: --data.{name} {here}, where the checkpoint was trained with {there}: "

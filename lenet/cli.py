@@ -166,12 +166,12 @@ class LeNetCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer, and the folder that the run's files go to."""
         self._check_sizes()
+        verb = str(self.subcommand)
         if self.checkpoint is not None and self.checkpoint_path is not None:
             checkpoints.check_fits(self.checkpoint, self.model, self.checkpoint_path)
-            for warning in checkpoints.other_splits(self.checkpoint, self.datamodule):
+            for warning in checkpoints.other_splits(self.checkpoint, self.datamodule, verb):
                 _say(warning, file=sys.stderr)
             self.checkpoint = None  # not needed any more, and mapped into memory
-        verb = str(self.subcommand)
         parser = self._subcommand_parsers[verb]
         options, trains = self.config_init[verb], verb in ("fit", "run")
         given = options["trainer"]

@@ -126,8 +126,8 @@ def strings(values: Any, option: str = "") -> list[tuple[str, str]]:
 
 def flat(options: dict[str, Any]) -> dict[str, Any]:
     """Spell groups of options as they are typed: ``{"trainer": {"devices": 1}}``, dotted."""
-    flat: dict[str, Any] = {}
+    typed: dict[str, Any] = {}
     for name, value in options.items():
         inner = {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else None
-        flat |= {name: value} if inner is None else inner
-    return flat
+        typed |= {name: value} if inner is None else inner
+    return typed

@@ -188,12 +188,11 @@ class Trainer(pl.Trainer):
             ckpt_path: Checkpoint to export: ``best`` or ``last`` of the newest run, a run's folder
                 (its best), or a file.
         """
-        from lenet.export import check_output, export
+        from lenet.export import export
 
         path = self._find(ckpt_path)
         if output is None:
             output = str(runs.folder_of(path) / f"{path.stem}.onnx") if path else "lenet.onnx"
-        check_output(output)
         self._load(model, path)
         said = path.relative_to(runs.folder_of(path).parent).as_posix() if path else ""
         return export(model, datamodule, output, said)

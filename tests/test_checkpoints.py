@@ -180,4 +180,6 @@ def test_another_split_than_the_trainings_is_warned_of(lenet):
     done = lenet("validate", "--data.split_seed", "7", *QUIET)
     assert done.code == 0
     assert "Warning: --data.split_seed 7, where the checkpoint was trained with 0" in done.err
-    assert "Warning: --data" not in lenet("validate", *QUIET).err
+    for same in ((), ("--data.val_size", "180")):  # which is what is usual
+        assert "Warning: --data" not in lenet("validate", *same, *QUIET).err
+    assert "Warning: --data" not in lenet("test", "--data.split_seed", "7", *QUIET).err
