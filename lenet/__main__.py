@@ -24,10 +24,12 @@ def main(args: Sequence[str] | None = None) -> None:
     sys.path.append(os.getcwd())  # a model of one's own, in a file of one's own
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+    from lenet.allocation import keep_freed_memory
     from lenet.cli import LeNetCLI
     from lenet.noise import hush
 
     hush()
+    keep_freed_memory()
     try:
         LeNetCLI(args)
     except MisconfigurationException as e:

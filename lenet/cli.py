@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import ModelSummary, ProgressBar, RichModelSummary, RichProgressBar
+from lightning.pytorch.callbacks import ModelSummary, ProgressBar, RichModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lenet import __version__, callbacks, checkpoints, runs
@@ -178,20 +178,20 @@ class LeNetCLI(LightningCLI):
         bare = given["barebones"]
         keeps = trains and not bare and given["enable_checkpointing"] is not False
         if not keeps:
-            parser.callback_keys.remove("checkpoint")
             kwargs["enable_checkpointing"] = None if bare else False
-        if not trains or bare:
-            parser.callback_keys.remove("early_stopping")
+        works = {"checkpoint": keeps, "early_stopping": trains and not bare}  # the idle cost time
+        works["predictions"] = verb in ("predict", "run")
+        parser.callback_keys = [key for key in parser.callback_keys if works.get(key, True)]
         own = given["callbacks"] or []
         own = own if isinstance(own, list) else [own]
-        kwargs["callbacks"] = [*own, callbacks.ResultFile()]
+        kwargs["callbacks"] = [*own, *([] if verb == "fit" else [callbacks.ResultFile()])]
         has_summary = any(isinstance(callback, ModelSummary) for callback in own)
         if given["enable_model_summary"] is not False and not bare and not has_summary:
             kwargs["enable_model_summary"] = False  # Lightning's own, which is one level deep
             kwargs["callbacks"].append(RichModelSummary(max_depth=-1))
         has_bar = any(isinstance(callback, ProgressBar) for callback in own)
         if given["enable_progress_bar"] is not False and not bare and not has_bar:
-            kwargs["callbacks"].append(RichProgressBar(leave=True))
+            kwargs["callbacks"].append(callbacks.ProgressBar())
         logs = trains and given["logger"] in (None, True) and not bare
         if given["logger"] in (None, True) and not bare:
             kwargs["logger"] = False  # until there is a folder, and an evaluation needs none

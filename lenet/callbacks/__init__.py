@@ -4,6 +4,7 @@ from lenet.callbacks.keeping import BestCheckpoint, EarlyStopping, LastCheckpoin
 from lenet.callbacks.metrics import MetricsFile, ResultFile
 from lenet.callbacks.pictures import Pictures
 from lenet.callbacks.predictions import PredictionWriter
+from lenet.callbacks.progress import ProgressBar
 
 __all__ = [
     "BestCheckpoint",
@@ -12,6 +13,7 @@ __all__ = [
     "MetricsFile",
     "Pictures",
     "PredictionWriter",
+    "ProgressBar",
     "ResultFile",
     "SaveConfig",
 ]

@@ -46,7 +46,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     Args:
         root: Folder of the data sets, or for ImageFolder that of the images. By default the
             environment variable PATH_DATASETS, or else ``data``.
-        batch_size: Images in a batch, on every device.
+        batch_size: Images in a training batch, on every device. Others are four times as large.
         val_size: Number of training images that are held out for validation. By default what is
             usual for the data set.
         split_seed: Which training images those are. Another number gives another split.
@@ -218,7 +218,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             images = random_affine(images, *self.distortions, generator=generator)
         # Of whatever model it is: one that is not ours has no wishes.
         model = self.trainer.lightning_module if self.trainer is not None else None
-        return self.normalize(images, getattr(model, "input_range", None)), *rest
+        images = self.normalize(images, getattr(model, "input_range", None))
+        return images.to(memory_format=torch.channels_last), *rest
 
     def to_size(self, images: Tensor) -> Tensor:
         """Bring images ``(N, C, H, W)`` in 0..255 to ``image_size``, as floating point."""

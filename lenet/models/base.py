@@ -1,6 +1,7 @@
 """What all models share: the four steps, loss and accuracy, optimizer and schedule."""
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import Any, ClassVar
 
 import lightning.pytorch as pl
@@ -74,7 +75,7 @@ class ImageClassifier(pl.LightningModule, ABC):
         self.num_classes = num_classes or 10
         self.image_size = image_size or 32
         self.lr = lr
-        self.make_optimizer = optimizer or torch.optim.Adam
+        self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         # Lets the model summary print the sizes that go into and come out of every layer.
         self.example_input_array = torch.zeros(
@@ -162,7 +163,10 @@ class ImageClassifier(pl.LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer and the schedule, both of the one learning rate."""
-        optimizer = self.make_optimizer(self.parameters(), self.lr)
+        # One kernel steps all parameters. Lightning clips no gradients that are scaled for it.
+        fused = not self.trainer.gradient_clip_val
+        make = self.make_optimizer or partial(torch.optim.Adam, fused=fused)
+        optimizer = make(self.parameters(), self.lr)
         if self.make_scheduler is None:
             return optimizer
         config = schedule(

@@ -71,6 +71,25 @@ def test_large_images_are_made_smaller():
     torch.testing.assert_close(MNIST().to_size(images), torch.full((2, 3, 32, 32), 7.0))
 
 
+def test_images_lie_pixel_by_pixel_which_convolutions_are_faster_on():
+    data = Digits()
+    for channels in (1, 3):
+        data.mean, data.std = (0.5,) * channels, (0.5,) * channels
+        batch = (torch.zeros(4, channels, 8, 8, dtype=torch.uint8), torch.zeros(4))
+        images, _ = data.on_after_batch_transfer(batch, 0)
+        assert images.shape == (4, channels, 32, 32)
+        assert images.stride() == (1024 * channels, 1, 32 * channels, channels)
+
+
+def test_batches_of_an_evaluation_are_four_times_as_large(mnist_root):
+    data = MNIST(root=str(mnist_root), batch_size=5, val_size=30)
+    for stage in ("fit", "test", "predict"):
+        data.setup(stage)
+    assert len(next(iter(data.train_dataloader()))[0]) == 5
+    for loader in (data.val_dataloader(), data.test_dataloader(), data.predict_dataloader()):
+        assert [len(batch[0]) for batch in loader] == [20, 10]
+
+
 def test_normalising_matches_torchvisions():
     from torchvision.transforms import functional as tv
 

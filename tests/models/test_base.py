@@ -50,6 +50,16 @@ def test_test_figures_equal_those_worked_out_by_hand():
     assert found["test/accuracy"] == pytest.approx((logits.argmax(1) == labels).float().mean())
 
 
+@pytest.mark.parametrize(("clip", "fused"), [(None, True), (1.0, False)])
+def test_adam_steps_all_parameters_at_once_unless_gradients_are_clipped(clip, fused):
+    # Lightning refuses to clip what a fused optimizer unscales itself.
+    model = LeNet()
+    model.trainer = Trainer(gradient_clip_val=clip, logger=False, accelerator="cpu")
+    optimizer = model.configure_optimizers()
+    assert type(optimizer) is torch.optim.Adam
+    assert optimizer.param_groups[0]["fused"] is fused
+
+
 @pytest.mark.parametrize("base", [ImageClassifier, ImageDataModule])
 def test_same_named_arguments_of_sibling_classes_share_one_default(base):
     # jsonargparse keeps the values of same-named arguments when another class is chosen

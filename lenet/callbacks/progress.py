@@ -1,0 +1,28 @@
+"""The progress bar."""
+
+import time
+
+from lightning.pytorch.callbacks import RichProgressBar
+
+__all__ = ["ProgressBar"]
+
+INTERVAL = 0.2  # seconds
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's progress bar, drawn five times a second at most.
+
+    Lightning draws it a hundred times a second, which takes as long as LeNet's forward pass does.
+    Its own ``refresh_rate`` would let every epoch end with a wait for the next drawing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(leave=True)
+        self._drawn = 0.0
+
+    def refresh(self, hard: bool = False) -> None:
+        """Draw, unless it was just done."""
+        now = time.monotonic()
+        if hard or now - self._drawn >= INTERVAL:
+            self._drawn = now
+            super().refresh(hard)
