@@ -13,10 +13,11 @@ def keep_freed_memory() -> None:
     """Let the C library keep the memory that one step frees for the next.
 
     Every step needs the same few megabytes. glibc gives them back to the system in between, which
-    then clears them page by page: a quarter of the time of LeNet's at batch 256. What a process
-    needs at most stays the same. Where there is no glibc, nothing happens.
+    then clears them page by page: a quarter of LeNet's time at batch 256. Where there is no glibc,
+    nothing happens.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_THRESHOLD, 1 << 28)
-        mallopt(M_TRIM_THRESHOLD, 1 << 30)
+        # 32 MB is the most that every glibc takes. Without it, the other would do harm.
+        if mallopt(M_MMAP_THRESHOLD, 1 << 25):
+            mallopt(M_TRIM_THRESHOLD, 1 << 30)

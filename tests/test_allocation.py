@@ -6,24 +6,22 @@ import pytest
 
 from lenet.allocation import keep_freed_memory
 
-# 8 MB are asked for and freed again and again, and written to. Each time that the system has to
-# clear them anew, that is 2,000 page faults.
+# Whether glibc gives memory back depends on what happens to lie where: here it always would.
 STEPS = """
-import resource, sys
+import ctypes, resource, sys
 import torch
+from lenet import LeNet
 from lenet.allocation import keep_freed_memory
+ctypes.CDLL(None).mallopt(-1, 0)
 if sys.argv[1] == "kept":
     keep_freed_memory()
-else:  # as glibc does at its start
-    import ctypes
-    ctypes.CDLL(None).mallopt(-3, 1 << 17)
-def step():
-    torch.zeros(2_000_000)
-for _ in range(10):
-    step()
+network = LeNet().network
+def train(steps):
+    for _ in range(steps):
+        network(torch.randn(256, 1, 32, 32)).sum().backward()
+train(5)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(50):
-    step()
+train(10)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
@@ -31,12 +29,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has mallopt")
 def test_memory_that_a_step_frees_is_kept_for_the_next():
     faults = {}
-    for how in ("kept", "given back"):
+    for how in ("kept", "as it is"):
         command = [sys.executable, "-c", STEPS, how]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        faults[how] = int(done.stdout)
-    assert faults["given back"] > 50_000
-    assert faults["kept"] < 5_000
+        faults[how] = int(done.stdout)  # pages that the system had to clear
+    assert 5 * faults["kept"] < faults["as it is"]
 
 
 def test_another_c_library_is_no_mistake(monkeypatch):

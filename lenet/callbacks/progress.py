@@ -1,6 +1,6 @@
 """The progress bar."""
 
-import time
+from time import monotonic
 
 from lightning.pytorch.callbacks import RichProgressBar
 
@@ -22,7 +22,7 @@ class ProgressBar(RichProgressBar):
 
     def refresh(self, hard: bool = False) -> None:
         """Draw, unless it was just done."""
-        now = time.monotonic()
+        now = monotonic()
         if hard or now - self._drawn >= INTERVAL:
             self._drawn = now
             super().refresh(hard)

@@ -46,7 +46,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     Args:
         root: Folder of the data sets, or for ImageFolder that of the images. By default the
             environment variable PATH_DATASETS, or else ``data``.
-        batch_size: Images in a training batch, on every device. Others are four times as large.
+        batch_size: Images in a training batch, on every device; in others, four times as many.
         val_size: Number of training images that are held out for validation. By default what is
             usual for the data set.
         split_seed: Which training images those are. Another number gives another split.
@@ -219,13 +219,14 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         # Of whatever model it is: one that is not ours has no wishes.
         model = self.trainer.lightning_module if self.trainer is not None else None
         images = self.normalize(images, getattr(model, "input_range", None))
-        return images.to(memory_format=torch.channels_last), *rest
+        layout = getattr(model, "memory_format", torch.contiguous_format)
+        # Not contiguous(), which leaves images of one channel as they are.
+        return images.to(memory_format=layout), *rest
 
     def to_size(self, images: Tensor) -> Tensor:
         """Bring images ``(N, C, H, W)`` in 0..255 to ``image_size``, as floating point."""
         images = images.float()
-        height, width = images.shape[-2:]
-        rows, columns = self.image_size - height, self.image_size - width
+        rows, columns = (self.image_size - side for side in images.shape[-2:])
         if rows == columns == 0:
             return images
         if self.resize or rows < 0 or columns < 0:
@@ -239,8 +240,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
         Args:
             images: Images ``(N, C, H, W)`` in 0..255.
-            input_range: What 0 and 255 become instead, where a model needs just that: its
-                ``input_range``.
+            input_range: What 0 and 255 become instead: a model's ``input_range``.
         """
         if input_range is not None:
             low, high = input_range

@@ -13,8 +13,8 @@ from lenet.errors import UserError
 
 __all__ = ["Images", "TensorImages", "as_it_is", "loader"]
 
-# An evaluation keeps nothing for a backward pass: more images fit, and few steps are faster.
-EVALUATED = 4
+# An evaluation keeps nothing for a backward pass: more images fit, and fewer steps are faster.
+EVALUATION_FACTOR = 4
 # Both give images (N, C, H, W) as bytes for indices (N,).
 Images = Tensor | ImageFiles
 
@@ -70,9 +70,9 @@ def loader(
     Args:
         images: The images.
         trainer: The trainer, which knows how many devices share them. By default one does.
-        batch_size: Images in a training batch. Other batches are four times as large.
+        batch_size: Images in a training batch. Those of an evaluation are four times as large.
         num_workers: Processes that load batches. By default as many as the images need.
-        shuffle: Whether they are served in another order each epoch.
+        shuffle: Whether they are trained on, and served in another order each epoch.
 
     Raises:
         UserError: If there are fewer images than devices.
@@ -91,7 +91,7 @@ def loader(
     sampler = DistributedSampler if shuffle else UnrepeatedDistributedSampler
     return DataLoader(
         images,
-        batch_size=batch_size if shuffle else EVALUATED * batch_size,
+        batch_size=batch_size if shuffle else EVALUATION_FACTOR * batch_size,
         sampler=sampler(
             images,
             num_replicas=num_replicas,

@@ -50,6 +50,9 @@ class ImageClassifier(pl.LightningModule, ABC):
     """
 
     input_range: ClassVar[tuple[float, float] | None] = None
+    # How images lie in memory. Pixel by pixel (channels-last) most convolutions are faster, but
+    # what they give cannot be reshaped by view().
+    memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
     # Height and width that images are brought to unless told otherwise. None: as published.
     usual_image_size: ClassVar[int | None] = 32
     network: nn.Module
@@ -164,7 +167,7 @@ class ImageClassifier(pl.LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """Make the optimizer and the schedule, both of the one learning rate."""
         # One kernel steps all parameters. Lightning clips no gradients that are scaled for it.
-        fused = not self.trainer.gradient_clip_val
+        fused = self._trainer is None or not self.trainer.gradient_clip_val
         make = self.make_optimizer or partial(torch.optim.Adam, fused=fused)
         optimizer = make(self.parameters(), self.lr)
         if self.make_scheduler is None:

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from typing import Literal
 
+import torch
 from torch import nn
 
 from lenet.errors import UserError
@@ -45,6 +46,8 @@ class LeNet(ImageClassifier):
     Raises:
         UserError: If the images are too small for two convolutions and two poolings.
     """
+
+    memory_format = torch.channels_last
 
     def __init__(
         self,

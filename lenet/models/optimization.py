@@ -149,6 +149,9 @@ def carry_over(
     """
     saved = (checkpoint.get("optimizer_states") or [{"state": {}, "param_groups": []}])[0]
     past = next(iter(checkpoint.get("lr_schedulers") or []), {})
+    if same_optimizer:  # by which kernels it steps is no setting: those of this machine hold
+        for old, new in zip(saved["param_groups"], optimizer.param_groups, strict=False):
+            old.update({name: new[name] for name in ("foreach", "fused") if name in new})
     length = getattr(scheduler, "total_steps", None)
     epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     if changed or length != past.get("total_steps"):

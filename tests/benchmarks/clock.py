@@ -60,7 +60,7 @@ class EpochClock(Clock):
     """Time whole epochs with all that belongs to them.
 
     Args:
-        output: JSON file to write. The first epoch of both is left out.
+        output: JSON file to write. The first epoch of both is left out, unless ours are alone.
         against: What comes before each epoch: one of the bare loop, or of the bare loop with our
             layout of images and our optimizer, or an epoch of ours without distortions, or nothing.
     """
@@ -93,7 +93,8 @@ class EpochClock(Clock):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.stop(self.ours)
-        self.ours, self.base = self.ours[1:], self.base[1:]
+        if self.against != "nothing":
+            self.ours, self.base = self.ours[1:], self.base[1:]
 
 
 class TrainingClock(Clock):
@@ -114,13 +115,12 @@ class TrainingClock(Clock):
 
 
 class EvaluationClock(Clock):
-    """Time the loop of ``test`` or ``predict``, and before it the bare one at ``batch_size``."""
+    """Time the loop of ``test`` or ``predict``, and before it the bare one in the same batches."""
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        images, labels = ready(data, "test", pl_module.device)
-        network = pl_module.network
-        self.base = [bare.infer(network, images, labels, data.batch_size) for _ in range(6)][1:]
+        images, labels = ready(trainer.datamodule, "test", pl_module.device)  # type: ignore[attr-defined]
+        size = (trainer.test_dataloaders or trainer.predict_dataloaders).batch_size
+        self.base = [bare.infer(pl_module.network, images, labels, size) for _ in range(6)][1:]
         self.start()
 
     on_predict_epoch_start = on_test_epoch_start

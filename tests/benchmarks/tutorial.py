@@ -2,7 +2,7 @@
 
 A program of its own, as they are written; what is timed and how is all that was added. Run as
 
-    python tests/benchmarks/tutorial.py OUTPUT BATCH_SIZE EPOCHS [ACCURACY]
+    python tests/benchmarks/tutorial.py OUTPUT SEED BATCH_SIZE EPOCHS [ACCURACY]
 
 it writes the epochs' times to OUTPUT as JSON, in seconds. With an accuracy it stops after the first
 epoch that reaches it on the test images. What that look at the test images takes is not counted.
@@ -114,10 +114,10 @@ class Clock(pl.Callback):
         start = time.perf_counter()
         test = trainer.datamodule.test.data.unsqueeze(1)  # type: ignore[attr-defined]
         labels = trainer.datamodule.test.targets  # type: ignore[attr-defined]
-        images = transforms.Resize((32, 32))(test).float() / 255
+        images = (transforms.Resize((32, 32))(test.float() / 255) - 0.1307) / 0.3081
         with torch.no_grad():
-            logits = torch.cat([pl_module((x - 0.1307) / 0.3081) for x in images.split(500)])
-        right = (logits.argmax(dim=1) == labels).float().mean().item()
+            logits = torch.cat([pl_module(x.to(pl_module.device)) for x in images.split(500)])
+        right = (logits.argmax(dim=1).cpu() == labels).float().mean().item()
         self.accuracies.append(right)
         trainer.should_stop = right >= self.accuracy
         self.not_counted += time.perf_counter() - start
@@ -127,8 +127,9 @@ class Clock(pl.Callback):
         self._stop()
 
 
-def main(output: str, batch_size: str, epochs: str, accuracy: str | None = None) -> None:
+def main(output: str, seed: str, batch_size: str, epochs: str, accuracy: str | None = None) -> None:
     """Train, and test where an accuracy is to be reached."""
+    pl.seed_everything(int(seed))
     clock = Clock(float(accuracy) if accuracy else None)
     trainer = pl.Trainer(
         max_epochs=int(epochs), callbacks=[clock], default_root_dir=Path(output).parent

@@ -1,4 +1,3 @@
-import time
 from itertools import pairwise
 
 import pytest
@@ -13,7 +12,7 @@ def drawn(monkeypatch):
     """Count what is passed on to Lightning's bar, on a clock that is set by hand."""
     drawn: list[float] = []
     now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "monotonic", lambda: now[0])
     monkeypatch.setattr(RichProgressBar, "refresh", lambda self, hard=False: drawn.append(now[0]))
     return now, drawn
 

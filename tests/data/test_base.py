@@ -1,7 +1,9 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from lenet import MNIST, Digits
+from lenet import MLP, MNIST, Digits, LeNet
 from lenet.errors import UserError
 
 
@@ -71,14 +73,20 @@ def test_large_images_are_made_smaller():
     torch.testing.assert_close(MNIST().to_size(images), torch.full((2, 3, 32, 32), 7.0))
 
 
-def test_images_lie_pixel_by_pixel_which_convolutions_are_faster_on():
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_lie_as_the_model_wants_them(channels):
     data = Digits()
-    for channels in (1, 3):
-        data.mean, data.std = (0.5,) * channels, (0.5,) * channels
-        batch = (torch.zeros(4, channels, 8, 8, dtype=torch.uint8), torch.zeros(4))
+    data.mean, data.std = (0.5,) * channels, (0.5,) * channels
+    batch = (torch.zeros(4, channels, 8, 8, dtype=torch.uint8), torch.zeros(4))
+    strides = {
+        LeNet: (1024 * channels, 1, 32 * channels, channels),  # pixel by pixel
+        MLP: (1024 * channels, 1024, 32, 1),  # channel by channel, also for another's view()
+    }
+    for model, expected in strides.items():
+        data.trainer = SimpleNamespace(lightning_module=model(), training=False)
         images, _ = data.on_after_batch_transfer(batch, 0)
         assert images.shape == (4, channels, 32, 32)
-        assert images.stride() == (1024 * channels, 1, 32 * channels, channels)
+        assert images.stride() == expected
 
 
 def test_batches_of_an_evaluation_are_four_times_as_large(mnist_root):

@@ -81,6 +81,22 @@ def test_nothing_is_touched_where_nothing_was_changed():
     assert checkpoint["optimizer_states"][0] is before
 
 
+@pytest.mark.parametrize(("before", "now"), [(None, True), (True, False)])
+def test_which_kernels_step_is_this_trainings_and_not_the_checkpoints(before, now):
+    optimizer = optim.Adam(weights(), 0.1, fused=before)
+    stepped(optimizer)
+    checkpoint = saved(optimizer, global_step=4, epochs=3)
+    fresh = optim.Adam(weights(), 0.1, fused=now)
+    carry_over(checkpoint, fresh, None, (), True)
+    fresh.load_state_dict(checkpoint["optimizer_states"][0])
+    stepped(fresh, times=1)
+    stepped(optimizer, times=1)
+    assert fresh.param_groups[0]["fused"] is now
+    [state], [as_before] = fresh.state.values(), optimizer.state.values()
+    assert state["step"] == as_before["step"] == 5
+    torch.testing.assert_close(state["exp_avg"], as_before["exp_avg"])
+
+
 def test_a_changed_rate_holds_and_the_moments_are_kept():
     optimizer = optim.Adam(weights(), 0.1)
     stepped(optimizer)

@@ -1,0 +1,270 @@
+"""What is measured: a method a measurement, each of which gives rows of the table."""
+
+import json
+import os
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.terminal import PYTHON, terminal
+
+__all__ = ["Bench", "Row", "faster", "table", "times"]
+
+LENET = [*PYTHON, "-m", "lenet"]
+TUTORIAL = "tests/benchmarks/tutorial.py"
+CLOCK = "tests.benchmarks.clock."
+MNIST, FAST = "configs/mnist.yaml", "configs/mnist-fast.yaml"
+AFFINE = [
+    *("--data.rotation", "10", "--data.scaling", "0.1", "--data.shear", "5"),
+    *("--data.translation", "2"),
+]
+# What the program imports that is not its own.
+IMPORTS = "import lightning.pytorch.cli, torchmetrics, torchvision, torch.utils.tensorboard"
+FILES = [
+    f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
+]
+
+
+@dataclass
+class Row:
+    """A line of the table.
+
+    Args:
+        what: What was measured.
+        figure: What came of it, and counts.
+        reach: What is to be reached.
+        ours: Each turn of lenet's.
+        base: Each turn of what it is compared with, in pairs with ``ours``.
+        unit: Of ``ours`` and ``base``.
+        note: What else is to be known.
+    """
+
+    what: str
+    figure: str
+    reach: str
+    ours: list[float] = field(default_factory=list)
+    base: list[float] = field(default_factory=list)
+    unit: str = "s"
+    note: str = ""
+
+
+class Bench:
+    """The measurements.
+
+    Args:
+        rounds: Turns of each, or a few more where they are short.
+        seeds: Trainings of the fast configuration.
+        gpu: Name of the GPU, if there is one.
+        folder: Folder for the runs.
+    """
+
+    def __init__(self, rounds: int, seeds: int, gpu: str | None, folder: Path):
+        self.rounds, self.seeds, self.gpu_name, self.folder = rounds, seeds, gpu, folder
+        self.output = folder / "clock.json"
+        self.peak = 0.0
+
+    def epoch(self) -> Iterator[Row]:
+        """An epoch with everything on, against the bare loop."""
+        for against, what in (
+            ("bare", "an epoch of mnist.yaml with everything on, against bare"),
+            ("tuned", "the same, against bare with channels-last and fused Adam"),
+        ):
+            found = self.clocked("EpochClock", MNIST, 3 * self.rounds + 1, against=against)
+            reach = "at most 1.20 times, beyond 1.05" if against == "bare" else "for information"
+            yield Row(what, times(*found), reach, *found)
+
+    def tutorial(self) -> Iterator[Row]:
+        """An epoch with everything on, against the tutorials' way."""
+        for batch_size in (64, 32):
+            options = ["--data.batch_size", str(batch_size)]
+            ours, base = [], []
+            for seed in range(self.rounds):
+                ours += self.clocked("EpochClock", MNIST, 1, *options, against="nothing")[0]
+                terminal(PYTHON, TUTORIAL, self.output, seed, batch_size, 1)
+                base += json.loads(self.output.read_text())["epochs"]
+            what = f"the same, against tutorial, both at batch {batch_size}"
+            yield Row(what, faster(ours, base), "at least 4 times as fast, beyond 6", ours, base)
+
+    def fast(self) -> Iterator[Row]:
+        """The fast configuration: accuracy and training time."""
+        ours, base, accuracies = [], [], []
+        for seed in range(self.seeds):
+            run = self.folder / f"fast-{seed}"
+            options = ["--seed_everything", str(seed), "--trainer.default_root_dir", str(run)]
+            found = self.clocked("TrainingClock", FAST, None, *options, verb="run")
+            ours, base = ours + found[0], base + found[1]
+            [result] = run.glob("*/test.json")
+            accuracies.append(100 * json.loads(result.read_text())["test/accuracy"])
+        spread = statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0
+        what = f"mnist-fast.yaml: mean test accuracy of {self.seeds} seeds"
+        note = f"{min(accuracies):.2f} to {max(accuracies):.2f} %"
+        figure = f"{statistics.mean(accuracies):.2f} +- {spread:.2f} %"
+        yield Row(what, figure, "at least 99.0 %", accuracies, unit="%", note=note)
+        what = "mnist-fast.yaml: training time, against an epoch of bare at batch 64"
+        reach = "at most 2 epochs, beyond 1"
+        reach += "; 1 s on a GPU, beyond 0.1 s" if self.gpu_name else ""
+        yield Row(what, times(ours, base), reach, ours, base)
+
+    def cold(self) -> Iterator[Row]:
+        """A whole cold process of the fast configuration, against the tutorials' program."""
+        ours, base, epochs = [], [], []
+        for seed in range(self.rounds):
+            root = ["--trainer.default_root_dir", self.folder]
+            ours.append(terminal(LENET, "run", "--config", FAST, *root).seconds)
+            whole = terminal(PYTHON, TUTORIAL, self.output, seed, 64, 40, 0.99).seconds
+            found = json.loads(self.output.read_text())
+            base.append(whole - found["not_counted"])
+            epochs.append(f"{len(found['epochs'])} ({100 * found['accuracies'][-1]:.2f} %)")
+            if found["accuracies"][-1] < 0.99:
+                raise SystemExit(f"the tutorial did not reach 99.0 %: {found['accuracies']}")
+        what = "mnist-fast.yaml, cold process, against tutorial to 99.0 %, both with their test"
+        reach = "at least 12 times as fast, beyond 25"
+        note = f"epochs of tutorial: {', '.join(epochs)}"
+        yield Row(what, faster(ours, base), reach, ours, base, note=note)
+
+    def evaluation(self) -> Iterator[Row]:
+        """Evaluation of 10,000 images, against bare inference."""
+        self.clocked("EpochClock", MNIST, 1, against="nothing")
+        for verb in ("test", "predict"):
+            ours, base = [], []
+            for _ in range(3 * self.rounds):
+                found = self.clocked("EvaluationClock", None, None, verb=verb)
+                ours += found[0]
+                base.append(statistics.median(found[1]))
+            what = f"{verb} on 10,000 images without start-up, against bare at the same batch size"
+            yield Row(what, times(ours, base), "at most 1.3 times, beyond 1.1", ours, base)
+
+    def augmentation(self) -> Iterator[Row]:
+        """An epoch with random distortions, against one without."""
+        epochs = 4 * self.rounds + 2
+        found = self.clocked("EpochClock", MNIST, epochs, *AFFINE, against="plain")
+        what = "an epoch with random affine distortions, against one without"
+        yield Row(what, times(*found), "at most 1.6 times, beyond 1.25", *found)
+
+    def start(self) -> Iterator[Row]:
+        """How long it takes to answer."""
+        ours, base, version = [], [], []
+        for _ in range(3 * self.rounds):
+            version.append(terminal(LENET, "--version").seconds)
+            ours.append(terminal(LENET, "fit", "--help").seconds)
+            base.append(terminal(PYTHON, "-c", "import lightning.pytorch.cli").seconds)
+        figure = f"{statistics.median(version):.3f} s"
+        yield Row("lenet --version", figure, "0.2 s, beyond 0.05 s", version)
+        what = "lenet fit --help, against importing lightning.pytorch.cli"
+        yield Row(what, times(ours, base), "at most 1.25 times, beyond 1", ours, base)
+
+    def memory(self) -> Iterator[Row]:
+        """Memory of a training."""
+        ours, base = [], []
+        for _ in range(self.rounds):
+            root = ["--trainer.default_root_dir", self.folder]
+            ours.append(terminal(LENET, "fit", "--config", MNIST, *root).peak)
+            base.append(terminal(PYTHON, "-c", IMPORTS).peak)
+        above = statistics.median(a - b for a, b in zip(ours, base, strict=True))
+        what = "peak memory of a whole lenet fit, above that of its imports"
+        yield Row(what, f"{above:.0f} MB", "250 MB, beyond 120 MB", ours, base, unit="MB")
+
+    def tenfold(self) -> Iterator[Row]:
+        """Ten times the images."""
+        folder = self.folder / "tenfold"
+        more = write_tenfold(folder / "MNIST" / "raw")
+        times_ten = ["--data.root", folder, "--data.val_size", "50000"]
+        ours, base, peaks = [], [], []
+        for _ in range(self.rounds):
+            base += self.clocked("EpochClock", MNIST, 1, against="nothing")[0]
+            one = self.peak
+            ours += self.clocked("EpochClock", MNIST, 1, *times_ten, against="nothing")[0]
+            peaks.append((self.peak, one))
+        what = "an epoch of ten times the images, against one of the images"
+        yield Row(what, times(ours, base), "at most 10.5 times", ours, base)
+        above = statistics.median(1e6 * (ten - one) / more / 784 for ten, one in peaks)
+        what = "memory of ten times the images, for each further pixel"
+        ours, base = map(list, zip(*peaks, strict=True))
+        figure = f"{above:.2f} bytes"
+        yield Row(what, figure, "data at one byte a pixel", ours, base, unit="MB")
+
+    def gpu(self) -> Iterator[Row]:
+        """An epoch on a GPU, where one is at hand."""
+        what, reach = "an epoch at batch 512 on a GPU, against bare", "0.5 s, beyond 0.1 s"
+        if self.gpu_name is None:
+            yield Row(what, "not measured", reach, note="no GPU at hand")
+            return
+        options = ["--data.batch_size", "512"]
+        found = self.clocked("EpochClock", MNIST, 3 * self.rounds + 1, *options, against="bare")
+        figure = f"{statistics.median(found[0]):.2f} s"
+        yield Row(what, figure, reach, *found, note=self.gpu_name)
+
+    def clocked(
+        self,
+        clock: str,
+        config: str | None,
+        epochs: int | None,
+        *options: Any,
+        verb: str = "fit",
+        against: str | None = None,
+    ) -> tuple[list[float], list[float]]:
+        """Run lenet with a clock in it, and give its times and those beside them."""
+        args = [verb, "--trainer.callbacks+", CLOCK + clock, "--trainer.callbacks.output"]
+        args.append(str(self.output))
+        if against is not None:
+            args += ["--trainer.callbacks.against", against]
+        if config is not None:
+            args += ["--config", config]
+        if epochs is not None:
+            args += ["--trainer.max_epochs", str(epochs), "--early_stopping.patience", "999"]
+        if "--trainer.default_root_dir" not in options:
+            args += ["--trainer.default_root_dir", str(self.folder)]
+        self.peak = terminal(LENET, *args, *options).peak
+        found = json.loads(self.output.read_text())
+        self.output.unlink()
+        return found["ours"], found["base"]
+
+
+def times(ours: list[float], base: list[float]) -> str:
+    """Say how many times the baseline's time is ours: the median of the pairs, and all of them."""
+    return f"{_spread([a / b for a, b in zip(ours, base, strict=True)], 2)}"
+
+
+def faster(ours: list[float], base: list[float]) -> str:
+    """Say how many times as fast we are: the median of the pairs, and all of them."""
+    return f"{_spread([b / a for a, b in zip(ours, base, strict=True)], 1)} as fast"
+
+
+def _spread(ratios: list[float], digits: int) -> str:
+    middle, *ends = (f"{f(ratios):.{digits}f}" for f in (statistics.median, min, max))
+    return f"{middle} times ({ends[0]} to {ends[1]})"
+
+
+def write_tenfold(folder: Path) -> int:
+    """Write MNIST's files with the training images ten times over.
+
+    Returns:
+        The images that there are more.
+    """
+    source = Path(os.environ["PATH_DATASETS"]) / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for name in FILES:
+        content = (source / name).read_bytes()
+        start = 16 if "images" in name else 8
+        count = int.from_bytes(content[4:8], "big")
+        if "train" in name:
+            header = content[:4] + (10 * count).to_bytes(4, "big") + content[8:start]
+            content = header + 10 * content[start:]
+        (folder / name).write_bytes(content)
+    return 9 * 60_000
+
+
+def table(rows: list[Row]) -> str:
+    """Give the table as Markdown."""
+    lines = ["| what | ours | compared with | figure | to be reached |", "|---|---|---|---|---|"]
+    for row in rows:
+        medians = [
+            f"{statistics.median(turns):.3g} {row.unit}" if turns else ""
+            for turns in (row.ours, row.base)
+        ]
+        note = f" ({row.note})" if row.note else ""
+        cells = (f"{row.what}{note}", *medians, row.figure, row.reach)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
