@@ -4,13 +4,13 @@ import json
 import os
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.table import Row, faster, times
 from tests.benchmarks.terminal import PYTHON, terminal
 
-__all__ = ["Bench", "Row", "faster", "table", "times"]
+__all__ = ["FILES", "Bench"]
 
 LENET = [*PYTHON, "-m", "lenet"]
 TUTORIAL = "tests/benchmarks/tutorial.py"
@@ -25,29 +25,6 @@ IMPORTS = "import lightning.pytorch.cli, torchmetrics, torchvision, torch.utils.
 FILES = [
     f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
 ]
-
-
-@dataclass
-class Row:
-    """A line of the table.
-
-    Args:
-        what: What was measured.
-        figure: What came of it, and counts.
-        reach: What is to be reached.
-        ours: Each turn of lenet's.
-        base: Each turn of what it is compared with, in pairs with ``ours``.
-        unit: Of ``ours`` and ``base``.
-        note: What else is to be known.
-    """
-
-    what: str
-    figure: str
-    reach: str
-    ours: list[float] = field(default_factory=list)
-    base: list[float] = field(default_factory=list)
-    unit: str = "s"
-    note: str = ""
 
 
 class Bench:
@@ -222,21 +199,6 @@ class Bench:
         return found["ours"], found["base"]
 
 
-def times(ours: list[float], base: list[float]) -> str:
-    """Say how many times the baseline's time is ours: the median of the pairs, and all of them."""
-    return f"{_spread([a / b for a, b in zip(ours, base, strict=True)], 2)}"
-
-
-def faster(ours: list[float], base: list[float]) -> str:
-    """Say how many times as fast we are: the median of the pairs, and all of them."""
-    return f"{_spread([b / a for a, b in zip(ours, base, strict=True)], 1)} as fast"
-
-
-def _spread(ratios: list[float], digits: int) -> str:
-    middle, *ends = (f"{f(ratios):.{digits}f}" for f in (statistics.median, min, max))
-    return f"{middle} times ({ends[0]} to {ends[1]})"
-
-
 def write_tenfold(folder: Path) -> int:
     """Write MNIST's files with the training images ten times over.
 
@@ -254,17 +216,3 @@ def write_tenfold(folder: Path) -> int:
             content = header + 10 * content[start:]
         (folder / name).write_bytes(content)
     return 9 * 60_000
-
-
-def table(rows: list[Row]) -> str:
-    """Give the table as Markdown."""
-    lines = ["| what | ours | compared with | figure | to be reached |", "|---|---|---|---|---|"]
-    for row in rows:
-        medians = [
-            f"{statistics.median(turns):.3g} {row.unit}" if turns else ""
-            for turns in (row.ours, row.base)
-        ]
-        note = f" ({row.note})" if row.note else ""
-        cells = (f"{row.what}{note}", *medians, row.figure, row.reach)
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)

@@ -20,7 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.benchmarks.rows import FILES, Bench, Row, table
+from tests.benchmarks.rows import FILES, Bench
+from tests.benchmarks.table import Row, table
 from tests.benchmarks.terminal import ROOT, machine
 
 NAMES = ("epoch", "tutorial", "fast", "cold", "evaluation", "augmentation", "start")

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.benchmarks import bare, rows
+from tests.benchmarks import bare
+from tests.benchmarks.table import Row, faster, table, times
 from tests.conftest import QUIET, REPOSITORY
 
 CLOCKED = [
@@ -59,8 +60,8 @@ def test_the_bare_loop_learns_in_both_layouts():
 
 def test_a_table_has_medians_and_the_figure_that_counts():
     ours, base = [1.0, 2.0, 9.0], [2.0, 4.0, 6.0]
-    assert rows.times(ours, base) == "0.50 times (0.50 to 1.50)"
-    assert rows.faster(ours, base) == "2.0 times (0.7 to 2.0) as fast"
-    row = rows.Row("an epoch", rows.times(ours, base), "at most 1.20 times", ours, base)
+    assert times(ours, base) == "0.50 times (0.50 to 1.50)"
+    assert faster(ours, base) == "2.0 times (0.7 to 2.0) as fast"
+    row = Row("an epoch", times(ours, base), "at most 1.20 times", ours, base)
     said = "| an epoch | 2 s | 4 s | 0.50 times (0.50 to 1.50) | at most 1.20 times |"
-    assert rows.table([row]).splitlines()[-1] == said
+    assert table([row]).splitlines()[-1] == said
