@@ -93,9 +93,9 @@ class Bench:
             whole = terminal(PYTHON, TUTORIAL, self.output, seed, 64, 40, 0.99).seconds
             found = json.loads(self.output.read_text())
             base.append(whole - found["not_counted"])
-            epochs.append(f"{len(found['epochs'])} ({100 * found['accuracies'][-1]:.2f} %)")
-            if found["accuracies"][-1] < 0.99:
-                raise SystemExit(f"the tutorial did not reach 99.0 %: {found['accuracies']}")
+            # One that never got there makes the figure a lower bound, which is said.
+            reached = found["accuracies"][-1] >= 0.99
+            epochs.append(f"{'' if reached else 'more than '}{len(found['epochs'])}")
         what = "mnist-fast.yaml, cold process, against tutorial to 99.0 %, both with their test"
         reach = "at least 12 times as fast, beyond 25"
         note = f"epochs of tutorial: {', '.join(epochs)}"

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -88,7 +89,7 @@ def test_which_kernels_step_is_this_trainings_and_not_the_checkpoints(before, no
     checkpoint = saved(optimizer, global_step=4, epochs=3)
     fresh = optim.Adam(weights(), 0.1, fused=now)
     carry_over(checkpoint, fresh, None, (), True)
-    fresh.load_state_dict(checkpoint["optimizer_states"][0])
+    fresh.load_state_dict(deepcopy(checkpoint["optimizer_states"][0]))
     stepped(fresh, times=1)
     stepped(optimizer, times=1)
     assert fresh.param_groups[0]["fused"] is now
