@@ -119,7 +119,8 @@ class EvaluationClock(Clock):
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         images, labels = ready(trainer.datamodule, "test", pl_module.device)  # type: ignore[attr-defined]
-        size = (trainer.test_dataloaders or trainer.predict_dataloaders).batch_size
+        loader = trainer.test_dataloaders or trainer.predict_dataloaders
+        size = loader.batch_sampler.batch_size  # of predict, Lightning keeps it there alone
         self.base = [bare.infer(pl_module.network, images, labels, size) for _ in range(6)][1:]
         self.start()
 
