@@ -1,6 +1,6 @@
 """How fast lenet is, against a bare PyTorch loop and the tutorials' way, measured in one run.
 
-    python tests/benchmarks/speed.py                       # everything, about an hour
+    python tests/benchmarks/speed.py                       # everything, up to two hours
     python tests/benchmarks/speed.py epoch start           # some of it
     python tests/benchmarks/speed.py --rounds 1 --seeds 2  # a first look
 

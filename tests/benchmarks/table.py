@@ -31,7 +31,7 @@ class Row:
 
 def times(ours: list[float], base: list[float]) -> str:
     """Say how many times the baseline's time is ours: the median of the pairs, and all of them."""
-    return f"{_spread([a / b for a, b in zip(ours, base, strict=True)], 2)}"
+    return _spread([a / b for a, b in zip(ours, base, strict=True)], 2)
 
 
 def faster(ours: list[float], base: list[float]) -> str:
