@@ -67,9 +67,9 @@ class EMNIST(MNIST):
         part = self.folder / f"emnist-{self.part}-{'train' if train else 'test'}"
         return Path(f"{part}-images-idx3-ubyte"), Path(f"{part}-labels-idx1-ubyte")
 
-    def open(self, train: bool, **kwargs: Any) -> datasets.MNIST:
-        """Open one half with torchvision, which reads all of it."""
-        return datasets.EMNIST(str(self.root), split=self.part, train=train, **kwargs)
+    def download(self, train: bool) -> None:
+        """Let torchvision download the files of one half."""
+        datasets.EMNIST(str(self.root), split=self.part, train=train, download=True)
 
     def upright(self, images: Tensor) -> Tensor:
         """Turn images ``(N, 28, 28)`` the right way up."""

@@ -9,9 +9,9 @@ from torch import Tensor
 from torchvision import datasets
 
 from lenet.data.base import ImageDataModule
-from lenet.data.fetching import FAILURES, download
+from lenet.data.fetching import download
 from lenet.data.handwriting import Handwriting
-from lenet.data.idx import check_idx
+from lenet.data.idx import check_idx, read_idx
 from lenet.errors import UserError
 
 __all__ = ["KMNIST", "MNIST", "QMNIST", "FashionMNIST"]
@@ -46,9 +46,9 @@ class MNIST(ImageDataModule):
         part = self.folder / ("train" if train else "t10k")
         return Path(f"{part}-images-idx3-ubyte"), Path(f"{part}-labels-idx1-ubyte")
 
-    def open(self, train: bool, **kwargs: Any) -> datasets.MNIST:
-        """Open one half with torchvision, which reads all of it."""
-        return self.dataset(str(self.root), train=train, **kwargs)
+    def download(self, train: bool) -> None:
+        """Let torchvision download the files of one half."""
+        self.dataset(str(self.root), train=train, download=True)
 
     def fetch(self) -> None:
         """Download the files, each checked by its MD5 sum, unless they are there."""
@@ -57,19 +57,15 @@ class MNIST(ImageDataModule):
             self._check(files)
             if not all(file.is_file() for file in files):
                 names = " and ".join(file.name for file in files)
-                fetch = partial(self.open, train, download=True)
+                fetch = partial(self.download, train)
                 download(fetch, type(self).__name__, self.folder, names)
                 self._check(files)
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Read the files of one half from the root."""
         files = self.files(train)
-        self._check(files)
-        try:
-            dataset = self.open(train)
-        except FAILURES as e:
-            raise UserError(f"{files[0]} and {files[1].name}: cannot be read ({e}).") from e
-        images, labels = dataset.data, self.labels(dataset.targets)
+        images, targets = map(read_idx, files)
+        labels = self.labels(targets)
         if len(images) != len(labels) or not len(images) or images.shape[1:] != (28, 28):
             raise UserError(
                 f"{files[0]} and {files[1].name}: have {len(images)} images of "
@@ -140,6 +136,9 @@ class KMNIST(MNIST):
     std = (0.3483,)
 
 
+PARTS = {"test": slice(None), "test10k": slice(10_000), "test50k": slice(10_000, None)}
+
+
 class QMNIST(MNIST):
     """QMNIST: MNIST made again, with all of its 60,000 test images, of digits, grey, 28x28.
 
@@ -167,9 +166,15 @@ class QMNIST(MNIST):
         part = self.folder / f"qmnist-{'train' if train else 'test'}"
         return Path(f"{part}-images-idx3-ubyte"), Path(f"{part}-labels-idx2-int")
 
-    def open(self, train: bool, **kwargs: Any) -> datasets.MNIST:
-        """Open one half with torchvision, which reads all of it."""
-        return datasets.QMNIST(str(self.root), what="train" if train else self.what, **kwargs)
+    def download(self, train: bool) -> None:
+        """Let torchvision download the files of one half."""
+        datasets.QMNIST(str(self.root), what="train" if train else self.what, download=True)
+
+    def read(self, train: bool) -> tuple[Tensor, Tensor]:
+        """Read the files of one half from the root, of the test images those that are wanted."""
+        images, labels = super().read(train)
+        part = slice(None) if train else PARTS[self.what]
+        return images[part], labels[part]
 
     def labels(self, targets: Tensor) -> Tensor:
         """Give the classes, the first of eight columns: the others say who wrote it, and where."""

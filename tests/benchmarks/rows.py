@@ -150,7 +150,9 @@ class Bench:
         times_ten = ["--data.root", folder, "--data.val_size", "50000"]
         ours, base, peaks = [], [], []
         for _ in range(self.rounds):
-            base += self.clocked("EpochClock", MNIST, 1, against="nothing")[0]
+            # An epoch of one of the images is short: several of them are less noisy.
+            found = self.clocked("EpochClock", MNIST, 4, against="nothing")
+            base.append(statistics.mean(found[0]))
             one = self.peak
             ours += self.clocked("EpochClock", MNIST, 1, *times_ten, against="nothing")[0]
             peaks.append((self.peak, one))

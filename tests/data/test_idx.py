@@ -121,5 +121,5 @@ def test_a_file_of_another_type_is_refused(tmp_path):
     write_mnist(tmp_path, "KMNIST")
     images, labels = KMNIST(root=str(tmp_path)).files(train=True)
     labels.write_bytes(images.read_bytes())
-    with pytest.raises(UserError, match="train-labels-idx1-ubyte: cannot be read"):
+    with pytest.raises(UserError, match="train-labels-idx1-ubyte: is another file"):
         KMNIST(root=str(tmp_path)).read(train=True)
