@@ -179,7 +179,7 @@ class LeNetCLI(LightningCLI):
         keeps = trains and not bare and given["enable_checkpointing"] is not False
         if not keeps:
             kwargs["enable_checkpointing"] = None if bare else False
-        works = {"checkpoint": keeps, "early_stopping": trains and not bare}  # the idle cost time
+        works = {"checkpoint": keeps, "early_stopping": trains and not bare}
         works["predictions"] = verb in ("predict", "run")
         parser.callback_keys = [key for key in parser.callback_keys if works.get(key, True)]
         own = given["callbacks"] or []
@@ -227,10 +227,10 @@ class LeNetCLI(LightningCLI):
         best, folder = trainer.best, trainer.run_dir
         if folder is None:
             return
-        if best is None or best.best_model_score is None:
+        if best is None or not best.best_model_path:
             _say(f"No best weights were kept. What there is is in {runs.short(folder)}.")
             return
-        _say(f"Best {best.monitor}: {float(best.best_model_score):.4f}, with the weights in")
+        _say(f"{best.verdict}, with the weights in")
         _say(f"  {runs.short(best.best_model_path)}")
         _say(f"Next:\n  lenet test --ckpt_path {shlex.quote(runs.short(folder))}")
 

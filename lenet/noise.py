@@ -13,6 +13,7 @@ _WRONG = (
     r".*is smaller than the logging interval",  # figures are logged once an epoch
     r".*Checkpoint directory .* exists and is not empty",  # it is the run that goes on
     r".*could not find the monitored key",  # validation is switched off
+    r"Total length of `list` across ranks is zero",  # no images are held out for validation
     r"Be aware that when using `ckpt_path`, callbacks",  # an evaluation has none that keep
     r"Image size .* could be decompression bomb",  # twice as much is refused; less is a photograph
     r".*isinstance\(treespec, LeafSpec\)",  # of Lightning to itself

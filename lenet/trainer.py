@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lenet import checkpoints, runs
@@ -162,9 +162,13 @@ class Trainer(pl.Trainer):
                 folder (its last), or a file. By default training starts afresh.
         """
         self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path)
+        # It has averaged. From now on it would take the weights before the average out of a
+        # checkpoint (Lightning 2.6), where those that are kept are the averaged ones.
+        self.callbacks = [c for c in self.callbacks if not isinstance(c, WeightAveraging)]
         # Without one, after `fast_dev_run` or where none is kept, the weights are as they are now.
         best = (self.best and self.best.best_model_path) or None
-        self.validate(model, datamodule=datamodule, ckpt_path=best)
+        if getattr(datamodule, "val_size", None) != 0:
+            self.validate(model, datamodule=datamodule, ckpt_path=best)
         self.test(model, datamodule=datamodule, ckpt_path=best)
         self.predict(model, datamodule=datamodule, ckpt_path=best, return_predictions=False)
 

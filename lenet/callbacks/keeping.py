@@ -70,7 +70,7 @@ class BestCheckpoint(LastCheckpoint):
     """Keep the weights of the best epoch in the run's ``checkpoints/best.ckpt``.
 
     Of epochs that are equally good, which is common on small validation sets, the latest is kept:
-    it has learned the longest.
+    it has learned the longest. So is the latest where no images are held out to tell.
 
     Args:
         monitor: Logged figure that decides: ``val/loss``, ``val/accuracy`` or one of your own.
@@ -80,6 +80,20 @@ class BestCheckpoint(LastCheckpoint):
 
     def __init__(self, monitor: str = "val/loss", mode: Literal["min", "max"] | None = None):
         super().__init__("best", monitor=monitor, mode=mode or best_mode(monitor))
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Watch no validation figure where there will be none."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if getattr(data, "val_size", None) == 0 and str(self.monitor).startswith("val/"):
+            self.monitor = None
+        super().setup(trainer, pl_module, stage)
+
+    @property
+    def verdict(self) -> str:
+        """What makes the weights that are kept the best."""
+        if self.monitor is None or self.best_model_score is None:
+            return "The last epoch, as no images were held out to tell a best one"
+        return f"Best {self.monitor}: {float(self.best_model_score):.4f}"
 
     def check_monitor_top_k(self, trainer: pl.Trainer, current: Tensor | None = None) -> bool:
         """Tell whether an epoch is as good as the best so far."""

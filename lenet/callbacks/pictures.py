@@ -179,7 +179,7 @@ def _filters(path: Path, model: nn.Module, data: ImageDataModule, title: str) ->
 
 
 def _features(path: Path, model: Any, data: ImageDataModule, title: str) -> Path | None:
-    shown = data.sets["val"]
+    shown = data.sets["val"] if len(data.sets["val"]) else data.sets["train"]
     assert shown.labels is not None
     first = shown.indices[:1]
     image = data.to_size(shown.images[first])

@@ -1,13 +1,14 @@
 """Random distortions of training images, a whole batch at once on its device."""
 
 import math
+from dataclasses import astuple, dataclass
 
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["batch_generator", "random_affine"]
+__all__ = ["Distortions", "batch_generator"]
 
 
 def batch_generator(trainer: pl.Trainer) -> torch.Generator:
@@ -16,35 +17,78 @@ def batch_generator(trainer: pl.Trainer) -> torch.Generator:
     return torch.Generator().manual_seed((1_000_003 * torch.initial_seed() + batch) % 2**62)
 
 
-def random_affine(
-    images: Tensor,
-    rotation: float,
-    scaling: float,
-    shear: float,
-    translation: float,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Turn, scale, shear and shift every image by random amounts of its own, around its middle.
+@dataclass(frozen=True)
+class Distortions:
+    """What is done to every image by random amounts of its own, around its middle.
+
+    Reference:
+        Elastic distortions are after Simard, Steinkraus and Platt. Best practices for
+        convolutional neural networks applied to visual document analysis. ICDAR, 2003.
 
     Args:
-        images: Images ``(N, C, H, W)``, floating point. What comes in from outside is 0.
         rotation: Greatest angle, either way, in degrees.
         scaling: Greatest change of size, as a part of it: 0.1 gives 0.9 to 1.1 times.
         shear: Greatest angle between what was upright and the vertical, either way, in degrees.
         translation: Greatest shift along either axis, in pixels.
-        generator: Source of the random numbers, on the CPU.
-
-    Returns:
-        Images of the same shape, interpolated bilinearly.
+        elastic: Standard deviation of the shift of every pixel along either axis, in pixels.
+        elastic_sigma: How far off pixels are shifted much alike, as the standard deviation of a
+            Gaussian, in pixels.
     """
-    most = torch.tensor([rotation, scaling, shear, translation, translation])
-    amounts = (2 * torch.rand(len(images), 5, generator=generator) - 1) * most
-    amounts = amounts.to(images.device, non_blocking=True)
-    angle, slant = (amounts[:, i] * (math.pi / 180) for i in (0, 2))
-    size = 1 / (1 + amounts[:, 1])
-    cos, sin, tan = angle.cos() * size, angle.sin() * size, slant.tan()
-    # Where each pixel comes from, in coordinates of -1 to 1: the inverse of what is done to it.
-    x, y = 2 * amounts[:, 3] / images.shape[3], 2 * amounts[:, 4] / images.shape[2]
-    rows = torch.stack([cos, cos * tan - sin, x, sin, sin * tan + cos, y], dim=1)
-    grid = F.affine_grid(rows.view(-1, 2, 3), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)
+
+    rotation: float = 0.0
+    scaling: float = 0.0
+    shear: float = 0.0
+    translation: float = 0.0
+    elastic: float = 0.0
+    elastic_sigma: float = 4.0
+
+    def __bool__(self) -> bool:
+        return any(astuple(self)[:-1])
+
+    def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Distort images ``(N, C, H, W)``, floating point, by one bilinear interpolation.
+
+        Args:
+            images: The images. What comes in from outside is 0.
+            generator: Source of the random numbers, on the CPU.
+        """
+        grid = self._affine(images, generator)
+        if self.elastic:
+            grid = grid + self._elastic(images, generator)
+        return F.grid_sample(images, grid, align_corners=False)
+
+    def _affine(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Give where each pixel comes from ``(N, H, W, 2)``, in coordinates of -1 to 1."""
+        shift = self.translation
+        most = torch.tensor([self.rotation, self.scaling, self.shear, shift, shift])
+        amounts = (2 * torch.rand(len(images), 5, generator=generator) - 1) * most
+        amounts = amounts.to(images.device, non_blocking=True)
+        angle, slant = (amounts[:, i] * (math.pi / 180) for i in (0, 2))
+        size = 1 / (1 + amounts[:, 1])
+        cos, sin, tan = angle.cos() * size, angle.sin() * size, slant.tan()
+        # The inverse of what is done to the image.
+        x, y = 2 * amounts[:, 3] / images.shape[3], 2 * amounts[:, 4] / images.shape[2]
+        rows = torch.stack([cos, cos * tan - sin, x, sin, sin * tan + cos, y], dim=1)
+        return F.affine_grid(rows.view(-1, 2, 3), list(images.shape), align_corners=False)
+
+    def _elastic(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Give smooth random shifts ``(N, H, W, 2)``, in the same coordinates.
+
+        Instead of smoothing one random number a pixel, random numbers on a coarser grid, sigma
+        apart, are summed up with Gaussian weights: the same field for a tenth of the numbers.
+        """
+        height, width = (_weights(side, self.elastic_sigma) for side in images.shape[2:])
+        knots = torch.randn(len(images), 2, height.shape[1], width.shape[1], generator=generator)
+        knots = knots.to(images.device, non_blocking=True)
+        field = height.to(knots) @ knots @ width.T.to(knots)  # (N, 2, H, W), of deviation 1
+        x, y = (2 * self.elastic / side for side in (images.shape[3], images.shape[2]))
+        return torch.stack([x * field[:, 0], y * field[:, 1]], dim=3)
+
+
+def _weights(side: int, sigma: float) -> Tensor:
+    """Give how much each of the knots, sigma apart, moves each of the pixels ``(side, K)``."""
+    reach = 3 * sigma
+    knots = torch.arange(-reach, side + reach + sigma, sigma)
+    distance = torch.arange(side).unsqueeze(1) - knots
+    weights = torch.exp(-distance.square() / (2 * sigma**2))
+    return weights / weights.norm(dim=1, keepdim=True)

@@ -15,17 +15,18 @@ import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lenet.data.augmentation import batch_generator, random_affine
+from lenet.data.augmentation import Distortions, batch_generator
 from lenet.data.files import Framing, frame
 from lenet.data.handwriting import Handwriting
 from lenet.data.ink import LONGEST
-from lenet.data.memory import Images, TensorImages, loader
+from lenet.data.memory import Images, TensorImages, loader, on_device
 from lenet.data.own import OwnImages
-from lenet.data.ranges import check_ranges
+from lenet.data.ranges import check_ranges, check_val_size
 from lenet.errors import UserError
 
 __all__ = ["ImageDataModule"]
@@ -47,8 +48,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         root: Folder of the data sets, or for ImageFolder that of the images. By default the
             environment variable PATH_DATASETS, or else ``data``.
         batch_size: Images in a training batch, on every device; in others, four times as many.
-        val_size: Number of training images that are held out for validation. By default what is
-            usual for the data set.
+        val_size: Number of training images that are held out for validation. 0 trains on all of
+            them, and keeps the last weights. By default what is usual for the data set.
         split_seed: Which training images those are. Another number gives another split.
         image_size: Height and width that images are brought to, in pixels. By default 32, or for an
             MLP what they were published in.
@@ -61,6 +62,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         scaling: Greatest random change of its size, as a part of it: 0.1 gives 0.9 to 1.1 times.
         shear: Greatest random slant, either way, in degrees.
         translation: Greatest random shift along either axis, in pixels of ``image_size``.
+        elastic: Standard deviation of a random shift of each pixel that bends an image, in pixels.
+        elastic_sigma: How far off pixels are shifted much alike, in pixels. More bends less.
         predict_path: Images of your own to predict instead of the test images: a file, a folder or
             a pattern such as ``'scans/*.png'``.
         raw: Whether these are taken as they are, and not prepared as the data set's were.
@@ -93,6 +96,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         scaling: float = 0.0,
         shear: float = 0.0,
         translation: float = 0.0,
+        elastic: float = 0.0,
+        elastic_sigma: float = 4.0,
         predict_path: str | None = None,
         raw: bool = False,
     ):
@@ -110,7 +115,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.num_workers = num_workers
         self.predict_path, self.raw = predict_path, raw
         self.own: OwnImages | None = None
-        self.distortions = (rotation, scaling, shear, translation)
+        self.distortions = Distortions(
+            rotation, scaling, shear, translation, elastic, elastic_sigma
+        )
         self.sets: dict[str, TensorImages] = {}
 
     @property
@@ -131,24 +138,14 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     def divide(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Give the indices of the images to train on, and of those to validate on."""
-        order = torch.randperm(
-            len(labels), generator=torch.Generator().manual_seed(self.split_seed)
-        )
-        val_size = self.checked_val_size(len(labels))
+        seeded = torch.Generator().manual_seed(self.split_seed)
+        order, val_size = torch.randperm(len(labels), generator=seeded), self.num_val(len(labels))
         return order[val_size:], order[:val_size]
 
-    def checked_val_size(self, available: int) -> int:
-        """Give ``val_size``, of so many training images.
-
-        Raises:
-            UserError: If none would be left to train on.
-        """
+    def num_val(self, available: int) -> int:
+        """Tell how many of so many training images are held out for validation."""
         val_size = self.usual_val_size if self.val_size is None else self.val_size
-        if val_size >= available:
-            raise UserError(
-                f"--data.val_size {val_size}: {type(self).__name__} has {available} "
-                "training images, of which some must be left to train on."
-            )
+        check_val_size(val_size, available, type(self).__name__)
         return val_size
 
     def prepare_data(self) -> None:
@@ -159,11 +156,15 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     def setup(self, stage: str) -> None:
         """Read what the stage needs and does not have yet."""
+        if stage == "validate" and self.val_size == 0:
+            raise UserError("--data.val_size 0: leaves no images to validate on. Test instead.")
         if stage in ("fit", "validate") and "train" not in self.sets:
             images, labels = self.read(train=True)
             train, val = self.divide(labels)
             self.sets["train"] = TensorImages(images, labels, train)
             self.sets["val"] = TensorImages(images, labels, val)
+            if self.val_size == 0:
+                rank_zero_info(f"Training on all {len(train)} images, none held out to validate on")
         if stage == "predict" and self.predict_path is not None:
             enough = 2 * max(
                 LONGEST if self.handwriting else 0, self.native_size or self.image_size
@@ -192,9 +193,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Serve the training images, shuffled."""
         return self._loader("train", shuffle=True)
 
-    def val_dataloader(self) -> DataLoader:
-        """Serve the validation images."""
-        return self._loader("val")
+    def val_dataloader(self) -> DataLoader | list[DataLoader]:
+        """Serve the validation images, if there are any."""
+        return self._loader("val") if len(self.sets["val"]) else []
 
     def test_dataloader(self) -> DataLoader:
         """Serve the test images."""
@@ -213,9 +214,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             return batch  # the model summary's example, which is as the network wants it
         images, *rest = batch
         images = self.to_size(images)
-        if any(self.distortions) and self.trainer is not None and self.trainer.training:
-            generator = batch_generator(self.trainer)
-            images = random_affine(images, *self.distortions, generator=generator)
+        if self.distortions and self.trainer is not None and self.trainer.training:
+            images = self.distortions(images, batch_generator(self.trainer))
         # Of whatever model it is: one that is not ours has no wishes.
         model = self.trainer.lightning_module if self.trainer is not None else None
         images = self.normalize(images, getattr(model, "input_range", None))
@@ -245,6 +245,5 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         if input_range is not None:
             low, high = input_range
             return low + images * ((high - low) / 255)
-        mean = 255 * torch.tensor(self.mean, device=images.device).view(-1, 1, 1)
-        std = 255 * torch.tensor(self.std, device=images.device).view(-1, 1, 1)
-        return (images - mean) / std
+        mean, std = (on_device(values, images.device) for values in (self.mean, self.std))
+        return (images - 255 * mean) / (255 * std)

@@ -73,4 +73,6 @@ class EMNIST(MNIST):
 
     def upright(self, images: Tensor) -> Tensor:
         """Turn images ``(N, 28, 28)`` the right way up."""
-        return images.transpose(1, 2).contiguous()
+        for part in images.split(10_000):  # and not all at once, which would hold them twice
+            part.copy_(part.transpose(1, 2).clone())
+        return images

@@ -162,11 +162,12 @@ class ImageFolder(ImageDataModule):
 
     def divide(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Give the indices of the images to train on, and of those to validate on."""
+        every = torch.arange(len(labels))
+        if self.val_size == 0:
+            return every, every[:0]
         if self._num_own_val is not None:
-            every = torch.arange(len(labels))
-            num_train = len(labels) - self._num_own_val
-            return every[:num_train], every[num_train:]
-        order, val_size = spread(labels, self.split_seed), self.checked_val_size(len(labels))
+            return every[: -self._num_own_val], every[-self._num_own_val :]
+        order, val_size = spread(labels, self.split_seed), self.num_val(len(labels))
         train, val = order[val_size:].sort().values, order[:val_size].sort().values
         missing = set(range(self.num_classes)) - set(labels[train].tolist())
         if missing:

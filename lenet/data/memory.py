@@ -1,5 +1,6 @@
 """Images as a data set of PyTorch's: a batch is one index operation."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -11,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from lenet.data.files import ImageFiles, cores
 from lenet.errors import UserError
 
-__all__ = ["Images", "TensorImages", "as_it_is", "loader"]
+__all__ = ["Images", "TensorImages", "as_it_is", "loader", "on_device"]
 
 # An evaluation keeps nothing for a backward pass: more images fit, and fewer steps are faster.
 EVALUATION_FACTOR = 4
@@ -105,3 +106,8 @@ def loader(
         pin_memory=torch.cuda.is_available(),
         persistent_workers=num_workers > 0,
     )
+
+
+def on_device(values: Sequence[float], device: torch.device) -> Tensor:
+    """Give one value a channel as ``(C, 1, 1)``. They are made there: a copy would wait for it."""
+    return torch.stack([torch.full((1, 1), value, device=device) for value in values])

@@ -65,7 +65,7 @@ class MNIST(ImageDataModule):
         """Read the files of one half from the root."""
         files = self.files(train)
         images, targets = map(read_idx, files)
-        labels = self.labels(targets)
+        labels = self.labels(targets) if targets.shape[1:].numel() else targets[:0]
         if len(images) != len(labels) or not len(images) or images.shape[1:] != (28, 28):
             raise UserError(
                 f"{files[0]} and {files[1].name}: have {len(images)} images of "
@@ -136,7 +136,7 @@ class KMNIST(MNIST):
     std = (0.3483,)
 
 
-PARTS = {"test": slice(None), "test10k": slice(10_000), "test50k": slice(10_000, None)}
+PARTS = {"test10k": slice(10_000), "test50k": slice(10_000, None)}
 
 
 class QMNIST(MNIST):
@@ -173,8 +173,15 @@ class QMNIST(MNIST):
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Read the files of one half from the root, of the test images those that are wanted."""
         images, labels = super().read(train)
-        part = slice(None) if train else PARTS[self.what]
-        return images[part], labels[part]
+        if train or self.what == "test":
+            return images, labels
+        part = PARTS[self.what]
+        if not len(labels[part]):
+            raise UserError(
+                f"{self.files(train)[0]}: has {len(images)} images, and so none for "
+                f"--data.what {self.what}. Delete it to have it downloaded again."
+            )
+        return images[part].clone(), labels[part].clone()  # without the rest of the file
 
     def labels(self, targets: Tensor) -> Tensor:
         """Give the classes, the first of eight columns: the others say who wrote it, and where."""

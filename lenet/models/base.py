@@ -167,7 +167,8 @@ class ImageClassifier(pl.LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """Make the optimizer and the schedule, both of the one learning rate."""
         # One kernel steps all parameters. Lightning clips no gradients that are scaled for it.
-        fused = self._trainer is None or not self.trainer.gradient_clip_val
+        clips = self._trainer is not None and bool(self.trainer.gradient_clip_val)
+        fused = None if clips else True
         make = self.make_optimizer or partial(torch.optim.Adam, fused=fused)
         optimizer = make(self.parameters(), self.lr)
         if self.make_scheduler is None:
@@ -178,6 +179,12 @@ class ImageClassifier(pl.LightningModule, ABC):
             self.lr,
             lambda: int(self.trainer.estimated_stepping_batches),
         )
+        monitor, data = str(config.get("monitor")), getattr(self._trainer, "datamodule", None)
+        if monitor.startswith("val/") and getattr(data, "val_size", None) == 0:
+            raise UserError(
+                f"--model.scheduler.monitor {monitor}: with --data.val_size 0 there is no such "
+                "figure. Watch train/loss, or hold some images out."
+            )
         return {"optimizer": optimizer, "lr_scheduler": config}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

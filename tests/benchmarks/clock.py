@@ -13,6 +13,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from lenet.data.augmentation import Distortions
 from tests.benchmarks import bare
 
 __all__ = ["EpochClock", "EvaluationClock", "TrainingClock"]
@@ -77,7 +78,7 @@ class EpochClock(Clock):
             self.stop(self.ours if plain else self.base)
             if trainer.current_epoch == 0:
                 self.distortions = data.distortions
-            data.distortions = (0.0,) * 4 if plain else self.distortions
+            data.distortions = Distortions() if plain else self.distortions
         elif self.against == "nothing":
             self.stop(self.ours)
         else:

@@ -47,8 +47,8 @@ def terminal(program: list[str], *args: Any) -> Finished:
     os.close(screen)
     if status:
         raise SystemExit(f"{said.decode(errors='replace')}\n{' '.join(command)} failed")
-    unit = 1e6 if sys.platform == "darwin" else 1e3  # of ru_maxrss in a MB
-    return Finished(elapsed, usage.ru_maxrss / unit)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes, of what ru_maxrss counts
+    return Finished(elapsed, usage.ru_maxrss * unit / 1e6)
 
 
 def machine() -> dict[str, Any]:

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from lenet import MNIST
 from tests.benchmarks import bare
+from tests.benchmarks.rows import write_tenfold
 from tests.benchmarks.table import Row, faster, table, times
 from tests.conftest import QUIET, REPOSITORY
 
@@ -44,6 +46,35 @@ def test_the_bare_loop_does_not_change_the_training(lenet, tmp_path):
         run = max(tmp_path.glob("runs/*"))
         figures.append((run / "metrics.csv").read_text())
     assert figures[0] == figures[1]
+
+
+@pytest.mark.parametrize("verb", ["test", "predict"])
+def test_an_evaluation_is_timed_beside_five_bare_ones(lenet, tmp_path, verb):
+    assert lenet("fit", *CLOCKED[:4], "--trainer.max_epochs", "1", *QUIET).code == 0
+    clock = ["--trainer.callbacks+", "tests.benchmarks.clock.EvaluationClock"]
+    clock += ["--trainer.callbacks.output", tmp_path / "clock.json"]
+    done = lenet(verb, *QUIET, *clock)
+    assert done.code == 0, done.err
+    found = json.loads((tmp_path / "clock.json").read_text())
+    assert (len(found["ours"]), len(found["base"])) == (1, 5)
+
+
+def test_a_training_is_timed_beside_a_bare_epoch(lenet, tmp_path):
+    clock = ["--trainer.callbacks+", "tests.benchmarks.clock.TrainingClock"]
+    clock += ["--trainer.callbacks.output", tmp_path / "clock.json"]
+    assert lenet("fit", *CLOCKED, *clock).code == 0
+    found = json.loads((tmp_path / "clock.json").read_text())
+    assert (len(found["ours"]), len(found["base"])) == (1, 1)
+
+
+def test_ten_times_the_images_are_mnists_ten_times(mnist_root, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH_DATASETS", str(mnist_root))
+    # Ten times 120, which is what the small files have.
+    write_tenfold(tmp_path / "ten" / "MNIST" / "raw")
+    images, labels = MNIST(root=str(tmp_path / "ten")).read(train=True)
+    one, its_labels = MNIST(root=str(mnist_root)).read(train=True)
+    assert images.equal(one.repeat(10, 1, 1, 1))
+    assert labels.equal(its_labels.repeat(10))
 
 
 def test_the_bare_loop_learns_in_both_layouts():

@@ -6,7 +6,7 @@ import torch
 from torchvision import datasets
 
 from lenet import EMNIST, KMNIST, QMNIST, FashionMNIST
-from lenet.data.idx import check_idx
+from lenet.data.idx import check_idx, read_idx
 from lenet.errors import UserError
 from tests.small import SPLITS, random_images, write_emnist, write_idx, write_mnist, write_qmnist
 
@@ -123,3 +123,32 @@ def test_a_file_of_another_type_is_refused(tmp_path):
     labels.write_bytes(images.read_bytes())
     with pytest.raises(UserError, match="train-labels-idx1-ubyte: is another file"):
         KMNIST(root=str(tmp_path)).read(train=True)
+
+
+def test_a_part_of_qmnist_that_is_not_there_is_refused(tmp_path):
+    write_qmnist(tmp_path)
+    with pytest.raises(UserError, match=r"has 30 images, and so none for --data\.what test50k"):
+        QMNIST(root=str(tmp_path), what="test50k").read(train=False)
+
+
+def test_labels_without_columns_are_refused(tmp_path):
+    write_qmnist(tmp_path)
+    write_idx(QMNIST(root=str(tmp_path)).files(train=True)[1], np.zeros((120, 0), np.int32))
+    with pytest.raises(UserError, match="120 images of 28x28 and 0 labels"):
+        QMNIST(root=str(tmp_path)).read(train=True)
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path):
+    file = tmp_path / "train-labels-idx1-ubyte"
+    with pytest.raises(UserError, match="train-labels-idx1-ubyte: cannot be read"):
+        read_idx(file)
+
+
+@pytest.mark.parametrize("values", [random_images(5, 3, 2), np.int32([[1, -2], [3, 2**30]])])
+def test_values_are_read_as_they_were_written(tmp_path, values):
+    kind = "ubyte" if values.dtype == np.uint8 else "int"
+    file = tmp_path / f"values-idx{values.ndim}-{kind}"
+    write_idx(file, values)
+    read = read_idx(file)
+    assert read.equal(torch.from_numpy(values))
+    read += 1  # it can be written to
