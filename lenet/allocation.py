@@ -13,7 +13,7 @@ def keep_freed_memory() -> None:
     """Let the C library keep the memory that one step frees for the next.
 
     Every step needs the same few megabytes. glibc gives them back to the system in between, which
-    then clears them page by page: a quarter of LeNet's time at batch 256. Where there is no glibc,
+    then clears them page by page: a sixth of LeNet's time at batch 64. Where there is no glibc,
     nothing happens.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):
