@@ -12,9 +12,9 @@ INTERVAL = 0.2  # seconds
 class ProgressBar(RichProgressBar):
     """Lightning's progress bar, drawn five times a second at most.
 
-    Lightning draws it a hundred times a second, which on two cores takes nearly a fifth of an epoch of
-    LeNet's on MNIST (docs/benchmarks.md). With a lower ``refresh_rate`` of
-    its own, every epoch ends with a wait for the next drawing.
+    Lightning draws it a hundred times a second, which on two cores takes nearly a fifth of an epoch
+    of LeNet's on MNIST (docs/benchmarks.md). With a lower ``refresh_rate`` of its own, every epoch
+    ends with a wait for the next drawing.
     """
 
     def __init__(self) -> None:
