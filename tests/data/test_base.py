@@ -110,7 +110,9 @@ def test_normalising_matches_torchvisions():
     ("options", "message"),
     [
         ({"batch_size": 0}, "--data.batch_size 0: must be at least 1"),
-        ({"val_size": 0}, "--data.val_size 0: must be at least 1"),
+        ({"val_size": -1}, "--data.val_size -1: must be at least 0"),
+        ({"elastic": -0.5}, "--data.elastic -0.5: must be at least 0"),
+        ({"elastic_sigma": 0.5}, "--data.elastic_sigma 0.5: must be at least 1"),
         ({"num_workers": -1}, "--data.num_workers -1: must be at least 0"),
         ({"val_size": 5000}, "--data.val_size 5000: Digits has 1437 training images"),
     ],
