@@ -75,7 +75,7 @@ class Distortions:
         """Give smooth random shifts ``(N, H, W, 2)``, in the same coordinates.
 
         Instead of smoothing one random number a pixel, random numbers on a coarser grid, sigma
-        apart, are summed up with Gaussian weights: the same field for a tenth of the numbers.
+        apart, are summed up with Gaussian weights: such a field for a fifth of the numbers.
         """
         height, width = (_weights(side, self.elastic_sigma) for side in images.shape[2:])
         knots = torch.randn(len(images), 2, height.shape[1], width.shape[1], generator=generator)

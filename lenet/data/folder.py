@@ -166,7 +166,8 @@ class ImageFolder(ImageDataModule):
         if self.val_size == 0:
             return every, every[:0]
         if self._num_own_val is not None:
-            return every[: -self._num_own_val], every[-self._num_own_val :]
+            num_train = len(labels) - self._num_own_val
+            return every[:num_train], every[num_train:]
         order, val_size = spread(labels, self.split_seed), self.num_val(len(labels))
         train, val = order[val_size:].sort().values, order[:val_size].sort().values
         missing = set(range(self.num_classes)) - set(labels[train].tolist())
