@@ -142,14 +142,13 @@ def row(config: Path, found: list[dict[str, Any]], commit: str) -> str:
 
 
 def replace_row(text: str, line: str) -> str:
-    """Put a line into the table in the place of the one that begins alike, or at its end."""
+    """Put a line into the first table in the place of the one that begins alike, or at its end."""
     lines, name = text.splitlines(), line.split("|")[1]
-    same = [i for i, old in enumerate(lines) if old.startswith(f"|{name}|")]
-    if same:
-        lines[same[0]] = line
-    else:
-        last = max(i for i, old in enumerate(lines) if old.startswith(("|---", "| `")))
-        lines.insert(last + 1, line)
+    start = next(i for i, old in enumerate(lines) if old.startswith("|---")) + 1
+    end = next((i for i in range(start, len(lines)) if not lines[i].startswith("|")), len(lines))
+    same = [i for i in range(start, end) if lines[i].startswith(f"|{name}|")]
+    at = same[0] if same else end
+    lines[at : at + len(same)] = [line]
     return "\n".join(lines) + "\n"
 
 

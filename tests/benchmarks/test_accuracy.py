@@ -107,8 +107,11 @@ def test_a_line_has_mean_deviation_interval_and_every_seed(config):
 
 
 def test_a_line_replaces_its_own_and_leaves_the_rest():
-    text = "# Results\n\n| a | b |\n|---|---|\n| `one.yaml` | 1 |\n\nMore | text.\n"
+    text = "# Results\n\n| a | b |\n|---|---|\n| `one.yaml` | 1 |\n\nMore | text.\n\n"
+    text += "| another | table |\n|---|---|\n| `one.yaml` | 4 |\n"
     replaced = replace_row(text, "| `one.yaml` | 2 |")
     assert replaced == text.replace("| 1 |", "| 2 |")
     added = replace_row(text, "| `two.yaml` | 3 |")
     assert added == text.replace("| 1 |\n", "| 1 |\n| `two.yaml` | 3 |\n")
+    empty = "| a | b |\n|---|---|\n"
+    assert replace_row(empty, "| `two.yaml` | 3 |") == empty + "| `two.yaml` | 3 |\n"
