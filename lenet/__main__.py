@@ -1,13 +1,17 @@
 """The ``lenet`` command. Answers ``--version`` before anything heavy is imported."""
 
+import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from shlex import quote
+from types import FrameType
 from typing import NoReturn
 
 from lenet import __version__
-from lenet.errors import UserError
+from lenet.errors import Interrupted, UserError
 
 __all__ = ["main"]
 
@@ -16,12 +20,34 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run ``lenet`` with these arguments, or with the command line's.
 
     A user's mistake is one line on standard error and exit code 2. A traceback is a bug of ours.
+    Ctrl-C is exit code 130, SIGTERM 143.
     """
     args = list(sys.argv[1:] if args is None else args)
     if args == ["--version"]:
         print(f"lenet {__version__}")
         return
     sys.path.append(os.getcwd())  # a model of one's own, in a file of one's own
+    before = None
+    with contextlib.suppress(ValueError):  # not the main thread
+        before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _run(args)
+    except (KeyboardInterrupt, SystemExit) as e:
+        # Lightning makes its own exit code of it.
+        stop = e if isinstance(e, KeyboardInterrupt) else e.__context__
+        if not isinstance(stop, KeyboardInterrupt):
+            raise
+        _stopped(stop, "run" if "run" in args else "fit")
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise Interrupted(signum)
+
+
+def _run(args: list[str]) -> None:
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     from lenet.allocation import keep_freed_memory
@@ -32,23 +58,33 @@ def main(args: Sequence[str] | None = None) -> None:
     keep_freed_memory()
     try:
         LeNetCLI(args)
-    except MisconfigurationException as e:
-        _fail(str(e))
-    except OSError as e:
-        if e.errno is None:
-            raise
-        name = os.fsdecode(e.filename) if e.filename is not None else "the system says"
-        _fail(f"{name}: {e.strerror}.")
     except Exception as e:
-        # What a constructor refuses comes wrapped in what jsonargparse says of it.
+        # What a constructor refuses comes wrapped in what jsonargparse says of it, and on a full
+        # disk what comes of one file is followed by what comes of the next.
         error: BaseException | None = e
         while error is not None and not isinstance(error, UserError):
             error = error.__cause__ or error.__context__
         if error is not None:
             _fail(str(error), keep_lines=True)
-        if _is_ours(e):
+        if isinstance(e, OSError) and e.errno is not None:
+            name = os.fsdecode(e.filename) if e.filename is not None else "the system says"
+            _fail(f"{name}: {e.strerror}.")
+        if not isinstance(e, MisconfigurationException) and _is_ours(e):
             raise
         _fail(str(e) or type(e).__name__)
+
+
+def _stopped(e: KeyboardInterrupt, verb: str) -> NoReturn:
+    """Say where training has stopped and what to go on with."""
+    e = e if isinstance(e, Interrupted) else Interrupted(signal.SIGINT)
+    by = "Ctrl-C" if e.signum == signal.SIGINT else signal.Signals(e.signum).name
+    said = f"\nStopped by {by}{' after ' if e.where else ''}{e.where}."
+    if e.folder is not None:
+        from lenet.runs import short
+
+        said += f" All is saved. Go on with\n  lenet {verb} --ckpt_path {quote(short(e.folder))}"
+    print(said, file=sys.stderr, flush=True)
+    raise SystemExit(128 + e.signum)
 
 
 def _is_ours(e: Exception) -> bool:

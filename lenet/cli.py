@@ -198,7 +198,7 @@ class LeNetCLI(LightningCLI):
         trainer = cast(Trainer, super().instantiate_trainer(**kwargs))
         if trainer.fast_dev_run:
             return trainer
-        trainer.use_folder(self._run_dir(trainer, trains), keeps, logs)
+        trainer.use_folder(self._run_dir(trainer, trains), trains and not bare, keeps, logs)
         return trainer
 
     def _run_dir(self, trainer: Trainer, trains: bool) -> str | None:

@@ -3,11 +3,25 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["UserError", "nearest"]
+__all__ = ["Interrupted", "UserError", "nearest"]
 
 
 class UserError(ValueError):
     """A mistake that its user can mend. The program prints the message alone and exits with 2."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or a signal, after which everything is tidied up as after Ctrl-C.
+
+    Args:
+        signum: The signal. The program exits with 128 more.
+        where: How far a training had come.
+        folder: Its run, if it can go on there.
+    """
+
+    def __init__(self, signum: int, where: str = "", folder: str | None = None):
+        super().__init__(signum)
+        self.signum, self.where, self.folder = signum, where, folder
 
 
 def nearest(name: str, names: Iterable[str], most: int = 1) -> str:

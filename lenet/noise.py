@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ _WRONG = (
     r".*could not find the monitored key",  # validation is switched off
     r"Total length of `list` across ranks is zero",  # no images are held out for validation
     r"Be aware that when using `ckpt_path`, callbacks",  # an evaluation has none that keep
+    r"You're resuming from a checkpoint that ended before the epoch ended",  # EpochSampler can
     r"Image size .* could be decompression bomb",  # twice as much is refused; less is a photograph
     r".*isinstance\(treespec, LeafSpec\)",  # of Lightning to itself
 )
@@ -25,6 +27,7 @@ _UNASKED = (
     "💡 Tip: For seamless",
     "TPU available: False",
     "Loading `train_dataloader` to estimate",
+    "\nDetected KeyboardInterrupt",  # we say ourselves what becomes of it
 )
 
 
@@ -41,6 +44,13 @@ def hush() -> None:
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_NoAdvertisements())
     for message in _WRONG:
         warnings.filterwarnings("ignore", message=message)
+    threading.excepthook = _in_thread
+
+
+def _in_thread(args: threading.ExceptHookArgs) -> None:
+    # TensorBoard's writer raises what it says here once more, where it is handled.
+    if not isinstance(args.exc_value, OSError):
+        threading.__excepthook__(args)
 
 
 @contextlib.contextmanager

@@ -2,16 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lightning.pytorch as pl
+from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lenet import checkpoints, runs
-from lenet.callbacks import BestCheckpoint, LastCheckpoint, MetricsFile
+from lenet.callbacks import BestCheckpoint, FiniteLoss, Interruption, LastCheckpoint, MetricsFile
 from lenet.data import ImageDataModule
 from lenet.models import ImageClassifier
+from lenet.writing import WholeCheckpointIO
 
 __all__ = ["Trainer"]
 
@@ -27,20 +29,25 @@ class Trainer(pl.Trainer):
     fast_dev_run: int | bool
     callbacks: list[pl.Callback]
 
-    def use_folder(self, run_dir: str | None, keeps: bool, logs: bool) -> None:
+    def use_folder(self, run_dir: str | None, trains: bool, keeps: bool, logs: bool) -> None:
         """Let a run's files go to its folder.
 
         Args:
             run_dir: The folder. Processes other than the first need not know.
+            trains: Whether this is a training, which can be interrupted.
             keeps: Whether checkpoints are kept.
             logs: Whether figures are logged.
         """
         self.run_dir = run_dir
         if keeps:
             self.callbacks.append(LastCheckpoint())
-            for callback in cast(list[ModelCheckpoint], self.checkpoint_callbacks):
-                if run_dir is not None and callback.dirpath is None:
+            for callback in self.checkpoint_callbacks:
+                if not isinstance(callback, ModelCheckpoint) or run_dir is None:
+                    continue
+                if callback.dirpath is None:
                     callback.dirpath = os.path.join(run_dir, "checkpoints")
+        if trains:
+            self.callbacks += [FiniteLoss(), Interruption(keeps)]
         if logs:
             folder = run_dir or self.default_root_dir
             board = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
@@ -75,6 +82,8 @@ class Trainer(pl.Trainer):
                 folder (its last), or a file. From a run's last checkpoint, that run goes on;
                 from any other, a new run is started. By default training starts afresh.
         """
+        if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
+            self.strategy.checkpoint_io = WholeCheckpointIO()
         try:
             super().fit(
                 model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True

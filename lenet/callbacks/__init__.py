@@ -1,5 +1,6 @@
 """Callbacks: what a run keeps, and what it leaves to look at."""
 
+from lenet.callbacks.guarding import FiniteLoss, Interruption
 from lenet.callbacks.keeping import BestCheckpoint, EarlyStopping, LastCheckpoint, SaveConfig
 from lenet.callbacks.metrics import MetricsFile, ResultFile
 from lenet.callbacks.pictures import Pictures
@@ -9,6 +10,8 @@ from lenet.callbacks.progress import ProgressBar
 __all__ = [
     "BestCheckpoint",
     "EarlyStopping",
+    "FiniteLoss",
+    "Interruption",
     "LastCheckpoint",
     "MetricsFile",
     "Pictures",

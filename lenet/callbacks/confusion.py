@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lenet.callbacks.drawing import BLUE, INK, RED, draw, shortened, spelt
+from lenet.writing import aside
 
 __all__ = ["draw_confusion", "per_class", "write_classes"]
 
@@ -44,15 +44,13 @@ def per_class(counts: Tensor) -> dict[str, Tensor]:
 def write_classes(path: Path, counts: Tensor, classes: Sequence[str]) -> Path:
     """Write a row a class. What cannot be told, such as recall without an image, is left empty."""
     columns = per_class(counts)
-    aside = path.with_suffix(".csv.part")
-    with aside.open("w", newline="", encoding="utf-8") as file:
+    with aside(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["class", *columns])
         rows = zip(classes, *(column.tolist() for column in columns.values()), strict=True)
         for name, *parts, support in rows:
             said = ["" if math.isnan(part) else f"{part:.6f}" for part in parts]
             writer.writerow([name, *said, support])
-    os.replace(aside, path)
     return path
 
 

@@ -1,6 +1,5 @@
 """What all pictures of a run share: style, names that can be drawn, mosaics, and saving."""
 
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -12,6 +11,8 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
+
+from lenet.writing import aside
 
 __all__ = [
     "BLUE",
@@ -89,10 +90,9 @@ def draw(path: Path, size: tuple[float, float], picture: Callable[[Figure], None
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=size, layout="constrained")
         picture(figure)
-        aside = path.with_suffix(".png.part")
-        # Cut to what was drawn, so that nothing is cut off.
-        figure.savefig(aside, dpi=DPI, format="png", bbox_inches="tight", pad_inches=0.12)
-    os.replace(aside, path)
+        with aside(path) as part:
+            # Cut to what was drawn, so that nothing is cut off.
+            figure.savefig(part, dpi=DPI, format="png", bbox_inches="tight", pad_inches=0.12)
     return path
 
 

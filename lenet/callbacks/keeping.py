@@ -2,16 +2,21 @@
 
 import filecmp
 import os
+import shutil
+from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch import callbacks
 from lightning.pytorch.cli import SaveConfigCallback
 from torch import Tensor
 
 from lenet import runs
+from lenet.callbacks.metrics import MetricsFile
 from lenet.errors import UserError, nearest
 from lenet.models.optimization import best_mode
+from lenet.writing import aside
 
 __all__ = ["BestCheckpoint", "EarlyStopping", "LastCheckpoint", "SaveConfig"]
 
@@ -33,12 +38,35 @@ class LastCheckpoint(callbacks.ModelCheckpoint):
     """Keep the newest epoch in ``checkpoints/last.ckpt``, to go on from.
 
     A callback of its own, since ``save_last`` of the one that keeps the best saves only when that
-    one does (Lightning 2.6).
+    one does (Lightning 2.6). The state of PyTorch's random numbers is kept with it, so that
+    dropout goes on as it would have.
     """
 
     def __init__(self, filename: str = "last", **kwargs: Any):
         super().__init__(filename=filename, enable_version_counter=False, **kwargs)
         self._goes_on = False
+        self._random: Tensor | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what is known of the run's checkpoints, and the state of the random numbers."""
+        return {**super().state_dict(), "random": torch.get_rng_state()}
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Go on with the random numbers, once all is set up."""
+        if self._random is not None:
+            torch.set_rng_state(self._random)
+            self._random = None
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, once the figures of the epoch are on the disk: no checkpoint is ahead of them."""
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsFile):
+                figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+                logger.log_metrics({"epoch": trainer.current_epoch, **figures}, trainer.global_step)
+                logger.save()
+        super().on_train_epoch_end(trainer, pl_module)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -46,6 +74,10 @@ class LastCheckpoint(callbacks.ModelCheckpoint):
         """See whether training goes on beside the checkpoint, in its own run."""
         folder = os.path.dirname(str(trainer.ckpt_path))
         self._goes_on = os.path.realpath(folder) == os.path.realpath(str(self.dirpath))
+
+    def save_step(self, trainer: pl.Trainer) -> None:
+        """Save between two epochs' ends."""
+        trainer.save_checkpoint(os.path.join(str(self.dirpath), f"{self.filename}.ckpt"), False)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what is known of the run's checkpoints, wherever the run has been moved to."""
@@ -56,6 +88,7 @@ class LastCheckpoint(callbacks.ModelCheckpoint):
                 else value
                 for name, value in state_dict.items()
             }
+            self._random = state_dict.pop("random", None)
             state_dict["dirpath"] = self.dirpath
             state_dict["best_k_models"] = {
                 os.path.join(self.dirpath, os.path.basename(path)): score
@@ -176,15 +209,14 @@ class SaveConfig(SaveConfigCallback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, now that everything is restored and fits."""
         config = os.path.join(str(trainer.log_dir), runs.CONFIG)
-        older = None
-        if trainer.is_global_zero and os.path.exists(config):
-            number = 1
-            while os.path.exists(older := config.replace(".yaml", f"-{number}.yaml")):
-                number += 1
-            os.rename(config, older)
         self.config = self.config.clone()
         self.config["ckpt_path"] = None
         self.config["data"]["init_args"]["predict_path"] = None
-        super().setup(trainer, pl_module, "fit")
-        if older is not None and filecmp.cmp(config, older, shallow=False):
-            os.remove(older)
+        if trainer.is_global_zero:
+            with aside(Path(config)) as part:
+                self.parser.save(self.config, part, skip_none=False, overwrite=True)
+                if os.path.exists(config) and not filecmp.cmp(config, part, shallow=False):
+                    number = 1
+                    while os.path.exists(older := config.replace(".yaml", f"-{number}.yaml")):
+                        number += 1
+                    shutil.copy2(config, older)

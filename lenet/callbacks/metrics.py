@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ import numpy as np
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
+
+from lenet.writing import aside
 
 __all__ = ["MetricsFile", "ResultFile"]
 
@@ -66,12 +67,10 @@ class MetricsFile(Logger):
         if not self.rows:
             return
         names = {name for row in self.rows.values() for name in row} - {"epoch", "step"}
-        aside = self.path.with_suffix(".csv.part")
-        with aside.open("w", newline="") as file:
+        with aside(self.path) as part, part.open("w", newline="") as file:
             writer = csv.DictWriter(file, ["epoch", "step", *sorted(names)])
             writer.writeheader()
             writer.writerows(self.rows[epoch] for epoch in sorted(self.rows))
-        os.replace(aside, self.path)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -107,7 +106,5 @@ class ResultFile(pl.Callback):
         if not trainer.is_global_zero or folder is None or getattr(trainer, "fast_dev_run", False):
             return
         figures = {key: float(value) for key, value in trainer.callback_metrics.items()}
-        path = Path(folder) / name
-        aside = path.with_suffix(".json.part")
-        aside.write_text(json.dumps({"checkpoint": str(trainer.ckpt_path), **figures}, indent=2))
-        os.replace(aside, path)
+        with aside(Path(folder) / name) as part:
+            part.write_text(json.dumps({"checkpoint": str(trainer.ckpt_path), **figures}, indent=2))

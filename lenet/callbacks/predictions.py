@@ -1,7 +1,6 @@
 """What ``predict`` leaves: a table of all predictions, and ten images to look at."""
 
 import csv
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from lenet.callbacks.own import say_left_out, say_predictions, write_pairs
 from lenet.data import ImageDataModule
 from lenet.data.own import OwnImages, shown
 from lenet.errors import UserError
+from lenet.writing import aside
 
 __all__ = ["PredictionWriter"]
 
@@ -146,8 +146,7 @@ def write_table(
 ) -> None:
     """Write a row an image, with its name and label if it has them; put it in place when whole."""
     confidence, predicted = (column.tolist() for column in probabilities.max(dim=1))
-    aside = path.with_suffix(".csv.part")
-    with aside.open("w", newline="", encoding="utf-8") as file:
+    with aside(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         header = ["index"]
         if names:
@@ -164,7 +163,6 @@ def write_table(
                 row.append(classes[labels[i]])
             row += [classes[predicted[i]], f"{confidence[i]:.6f}"]
             writer.writerow([*row, *(f"{p:.6f}" for p in probabilities[i].tolist())])
-    os.replace(aside, path)
 
 
 def write_images(folder: Path, images: Tensor, indices: list[int], names: list[str]) -> None:

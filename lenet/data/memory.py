@@ -1,6 +1,7 @@
 """Images as a data set of PyTorch's: a batch is one index operation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import lightning.pytorch as pl
@@ -54,6 +55,26 @@ class TensorImages(Dataset):
         return (*batch, chosen) if self.with_index else batch
 
 
+class EpochSampler(DistributedSampler):
+    """The order of an epoch, which depends on the seed and the epoch alone.
+
+    So a resumed training goes on as it would have, also within an epoch: with the first image that
+    has not been served.
+    """
+
+    trainer: pl.Trainer | None = None
+    batch_size = 1
+
+    def __iter__(self) -> Iterator[int]:
+        served = 0
+        if self.trainer is not None:
+            # Lightning tells the epoch as well, but after workers have begun to load.
+            self.set_epoch(self.trainer.current_epoch)
+            progress = self.trainer.fit_loop.epoch_loop.batch_progress
+            served = 0 if progress.is_last_batch else progress.current.ready
+        return islice(super().__iter__(), served * self.batch_size, None)
+
+
 def as_it_is(batch: Any) -> Any:
     """Collate nothing: a batch is fetched as one."""
     return batch
@@ -86,22 +107,24 @@ def loader(
             f"--trainer.devices {num_replicas}: more than there are images, {len(images)}. "
             "Give fewer."
         )
-    # On one device as on several: the order depends on the seed and the epoch alone, so that a
-    # resumed training goes on as it would have. Evaluation repeats no image to make the
-    # devices' shares equal, which would count it twice.
-    sampler = DistributedSampler if shuffle else UnrepeatedDistributedSampler
+    # Evaluation repeats no image to make the devices' shares equal, which would count it twice.
+    sampler = (EpochSampler if shuffle else UnrepeatedDistributedSampler)(
+        images,
+        num_replicas=num_replicas,
+        rank=trainer.global_rank if trainer else 0,
+        shuffle=shuffle,
+        # It adds the epoch: neighbouring seeds must not be neighbouring orders.
+        seed=1_000_003 * torch.initial_seed() % 2**62,
+    )
+    if isinstance(sampler, EpochSampler):
+        sampler.trainer, sampler.batch_size = trainer, batch_size
     return DataLoader(
         images,
         batch_size=batch_size if shuffle else EVALUATION_FACTOR * batch_size,
-        sampler=sampler(
-            images,
-            num_replicas=num_replicas,
-            rank=trainer.global_rank if trainer else 0,
-            shuffle=shuffle,
-            # It adds the epoch: neighbouring seeds must not be neighbouring orders.
-            seed=1_000_003 * torch.initial_seed() % 2**62,
-        ),
+        sampler=sampler,
         num_workers=num_workers,
+        # For the workers. The global one is the network's alone, for its dropout to be resumable.
+        generator=torch.Generator().manual_seed(torch.initial_seed()),
         collate_fn=as_it_is,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=num_workers > 0,

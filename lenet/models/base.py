@@ -22,6 +22,7 @@ from lenet.models.optimization import (
 
 __all__ = ["ImageClassifier"]
 
+SO_FAR = "train_figures"  # of an epoch that is interrupted, in its checkpoint
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -87,6 +88,7 @@ class ImageClassifier(pl.LightningModule, ABC):
         # Not submodules: they are no part of the network, its summary or its weights.
         self._figures = {stage: LossAndAccuracy() for stage in ("train", "val", "test")}
         self._resumed: dict[str, Any] | None = None
+        self._rate = lr
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
@@ -196,6 +198,7 @@ class ImageClassifier(pl.LightningModule, ABC):
             saved.setdefault("_class_path", f"{type(owner).__module__}.{type(owner).__name__}")
             saved.setdefault("_instantiator", "lightning.pytorch.cli.instantiate_module")
             checkpoint[owner.CHECKPOINT_HYPER_PARAMS_KEY] = saved
+        checkpoint[SO_FAR] = {"lr": self._rate, **self._figures["train"].so_far()}
         for config in self.trainer.lr_scheduler_configs:
             figure = self.trainer.callback_metrics.get(config.monitor or "")
             if config.reduce_on_plateau and figure is not None:
@@ -210,6 +213,10 @@ class ImageClassifier(pl.LightningModule, ABC):
         if self._resumed is None:
             return
         checkpoint, self._resumed = self._resumed, None
+        if sums := dict(checkpoint.get(SO_FAR, {})):
+            self._rate = sums.pop("lr")
+            if self.trainer.is_global_zero:  # the other devices' sums are in its own
+                self._figures["train"].to(self.device).go_on(sums)
         past, now = checkpoint.get("hyper_parameters", {}), self.hparams
 
         # What was given from Python, as a class, is not in a checkpoint.

@@ -31,6 +31,17 @@ class LossAndAccuracy(Metric):
         self.correct += (logits.argmax(dim=1) == labels).sum()
         self.count += len(labels)
 
+    def so_far(self) -> dict[str, float]:
+        """Give the sums of all devices, to go on from in another process."""
+        with self.sync_context():
+            return {name: getattr(self, name).item() for name in ("loss", "correct", "count")}
+
+    def go_on(self, sums: dict[str, float]) -> None:
+        """Take over sums."""
+        self.reset()
+        for name, value in sums.items():
+            getattr(self, name).fill_(value)
+
     def compute(self) -> dict[str, Tensor]:
         """Give ``loss`` and ``accuracy`` (in [0, 1]) over what was counted."""
         return {"loss": self.loss / self.count, "accuracy": self.correct / self.count}

@@ -1,0 +1,165 @@
+"""What stops a training before its end: the user, the system, or a loss that is no number."""
+
+import math
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
+
+from lenet.callbacks.keeping import LastCheckpoint
+from lenet.errors import Interrupted, UserError
+
+__all__ = ["FiniteLoss", "Interruption"]
+
+
+class Interruption(Checkpoint):
+    """Stop a training on Ctrl-C or SIGTERM: after the step under way, with all that it has learned.
+
+    What is saved goes on with the next batch of the same epoch, as if nothing had happened. A
+    signal that comes at an epoch's end, while it is validated, waits until that is done. A second
+    one stops at once, with what was saved last.
+
+    Args:
+        keeps: Whether the training is saved.
+    """
+
+    def __init__(self, keeps: bool = True):
+        self.keeps = keeps
+        self.signum: int | None = None
+        self._steps = 0
+        self._before: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals, which Lightning would let through in the middle of a step."""
+        self._steps = trainer.global_step
+        if threading.current_thread() is not threading.main_thread():
+            return
+        signals = [signal.SIGINT]
+        if not SLURMEnvironment.detect():
+            signals.append(signal.SIGTERM)  # under SLURM Lightning has its own use for it
+        self._before = {signum: signal.signal(signum, self._take) for signum in signals}
+
+    def _take(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum is not None:
+            self._give_back()
+            raise Interrupted(signum)
+        self.signum = signum
+
+    def _give_back(self) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+        self._before = {}
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Save and stop, if that was asked for."""
+        stepped, self._steps = trainer.global_step > self._steps, trainer.global_step
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        validates = progress.is_last_batch or (
+            bool(trainer.val_check_batch) and progress.current.ready % trainer.val_check_batch == 0
+        )
+        # Between two steps of the optimizer there are gradients, which are not saved.
+        if stepped and not validates and self._is_asked(trainer):
+            for callback in trainer.checkpoint_callbacks if self.keeps else ():
+                if type(callback) is LastCheckpoint:
+                    callback.save_step(trainer)
+            self._stop(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop between two epochs, where all is saved."""
+        if self._is_asked(trainer):
+            self._stop(trainer)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop what would come after the training."""
+        if self._is_asked(trainer):
+            self._stop(trainer)
+        self._give_back()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Give the signals back."""
+        self._give_back()
+
+    def _is_asked(self, trainer: pl.Trainer) -> bool:
+        asked = self.signum is not None
+        if trainer.world_size == 1:
+            return asked
+        return trainer.strategy.reduce_boolean_decision(asked, all=False)
+
+    def _stop(self, trainer: pl.Trainer) -> None:
+        where = f"step {trainer.global_step}, in epoch {trainer.current_epoch}"
+        folder = getattr(trainer, "run_dir", None) if self.keeps else None
+        raise Interrupted(self.signum or signal.SIGINT, where, folder)
+
+
+class FiniteLoss(pl.Callback):
+    """Stop a training whose loss is no number any more, before anything is saved with it.
+
+    On an accelerator the losses are looked at 50 steps at a time, since each look waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._losses: list[Tensor] = []
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Look at the loss of the step."""
+        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+        if isinstance(loss, Tensor):
+            self._losses.append(loss.detach())
+        at_once = trainer.world_size == 1 and trainer.strategy.root_device.type == "cpu"
+        if at_once or len(self._losses) == 50:
+            self._look(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at what is left before there is anything to keep."""
+        if not trainer.sanity_checking:
+            self._look(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at what is left, and at the epoch's validation."""
+        self._look(trainer)
+        loss = trainer.callback_metrics.get("val/loss")
+        if loss is not None and not math.isfinite(loss):
+            self._refuse(f"val/loss is {float(loss)} after step {trainer.global_step}")
+
+    def _look(self, trainer: pl.Trainer) -> None:
+        if not self._losses:
+            return
+        losses, self._losses = torch.stack(self._losses).float(), []
+        bad = ~losses.isfinite()
+        found = bool(bad.any())
+        if trainer.world_size > 1:
+            found = trainer.strategy.reduce_boolean_decision(found, all=False)
+        if found:
+            first = int(bad.int().argmax()) if bad.any() else 0
+            step = trainer.global_step - len(losses) + 1 + first
+            self._refuse(f"the loss is {float(losses[first])} at step {step}")
+
+    @staticmethod
+    def _refuse(what: str) -> None:
+        raise UserError(
+            f"{what}, so training has stopped. The best weights before are kept. Try a smaller "
+            "--model.lr, or --trainer.gradient_clip_val 1, or look for images or labels that are "
+            "wrong."
+        )

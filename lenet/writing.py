@@ -1,0 +1,66 @@
+"""Files that are whole at any moment: the one before until the new one is on the disk."""
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+
+from lenet.errors import UserError
+
+__all__ = ["WholeCheckpointIO", "aside"]
+
+
+@contextlib.contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """Give a file beside ``path`` to write to, and put it in its place once it is on the disk.
+
+    If writing fails, what was there stays as it was, and nothing is left beside it.
+    """
+    part = path.with_name(f"{path.name}.part")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Save a checkpoint aside, and put it in the place of the one before when it is whole.
+
+    Lightning's own writes to the folder for temporary files and moves it from there, which is a
+    copy where that is another disk (2.6): killed meanwhile, it leaves half a checkpoint.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Save a checkpoint.
+
+        Raises:
+            UserError: If that fails, such as on a full disk. The one before is still there.
+        """
+        if "://" in str(path):  # a bucket, which Lightning writes whole
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        path = Path(path)
+        buffer = io.BytesIO()  # torch.save to a file would hide the system's error in its own
+        torch.save(checkpoint, buffer)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with aside(path) as part:
+                part.write_bytes(buffer.getbuffer())
+        except OSError as e:
+            kept = " The one before it is still there, and whole." if path.exists() else ""
+            raise UserError(
+                f"{path}: cannot be saved ({e.strerror}).{kept} Make room, or name another folder "
+                "with --trainer.default_root_dir."
+            ) from e

@@ -1,0 +1,77 @@
+"""Two processes that share a training give what one gives."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import QUIET
+from tests.small import write_mnist
+
+EPOCHS = 3
+OPTIONS = [
+    *("--model.lr", "0.01", "--data.val_size", "21", "--trainer.max_epochs", str(EPOCHS)),
+    *("--trainer.accelerator", "cpu", *QUIET),
+]
+TWO = ["--trainer.strategy", "ddp", "--trainer.devices", "2", "--data.batch_size", "10"]
+ONE = ["--data.batch_size", "20"]  # the same batches in one process
+LENET = ["-m", "lenet"]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *LENET]
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Run the same training in one process, in two of Lightning's, and in two of torchrun's."""
+    root = tmp_path_factory.mktemp("devices")
+    write_mnist(root / "data", train=161, test=31)  # 140 to train on, in 7 batches, and 21
+    environment = {**os.environ, "PATH_DATASETS": str(root / "data")}
+    commands = {"one": [*LENET, *ONE], "ddp": [*LENET, *TWO], "torchrun": [*TORCHRUN, *TWO]}
+    for name, [*command] in commands.items():
+        command.insert(command.index("lenet") + 1, "run")
+        (root / name).mkdir()
+        done = subprocess.run(
+            [sys.executable, *command, *OPTIONS],
+            cwd=root / name,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("Next:") == 1
+    return root
+
+
+@pytest.mark.parametrize("launcher", ["ddp", "torchrun"])
+def test_two_processes_learn_what_one_learns(ran, launcher):
+    assert os.listdir(ran / launcher / "runs") == ["LeNet-MNIST-1"]
+    one, two = (ran / name / "runs" / "LeNet-MNIST-1" for name in ("one", launcher))
+    figures = [rows(run / "metrics.csv") for run in (one, two)]
+    assert len(figures[0]) == EPOCHS
+    for alone, together in zip(*figures, strict=True):
+        for name, value in alone.items():
+            assert float(together[name]) == pytest.approx(float(value), abs=1e-5), name
+    assert float(figures[0][0]["train/loss"]) > float(figures[0][-1]["train/loss"])
+
+
+@pytest.mark.parametrize("launcher", ["ddp", "torchrun"])
+def test_two_processes_count_and_predict_each_image_once(ran, launcher):
+    one, two = (ran / name / "runs" / "LeNet-MNIST-1" for name in ("one", launcher))
+    for name in ("validate.json", "test.json"):  # 21 and 31 images
+        alone, together = (json.loads((run / name).read_text()) for run in (one, two))
+        del alone["checkpoint"], together["checkpoint"]
+        assert together == pytest.approx(alone, abs=1e-5)
+    alone, together = (rows(run / "predictions.csv") for run in (one, two))
+    assert [int(row["index"]) for row in together] == list(range(31))
+    assert [row["prediction"] for row in together] == [row["prediction"] for row in alone]
+    for name in ("best", "last"):
+        assert (two / "checkpoints" / f"{name}.ckpt").exists()

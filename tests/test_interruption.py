@@ -1,0 +1,274 @@
+"""Trainings that are stopped, killed or starved, for real."""
+
+import csv
+import io
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+import torch
+
+from lenet.__main__ import main
+from lenet.models import ImageClassifier
+from tests.conftest import QUIET
+
+STEPS = 27  # an epoch
+# A training with everything that could make a resumed one differ: order, distortions, dropout,
+# statistics of batches, the state of an optimizer and of a schedule.
+OPTIONS = [
+    *("--data", "Digits", "--data.batch_size", "48", "--data.rotation", "5", *QUIET),
+    *("--model", "ConvNet", "--model.widths", "[4,8]", "--model.hidden_sizes", "[16]"),
+    *("--model.batch_norm", "true", "--model.dropout", "0.2", "--model.scheduler", "OneCycleLR"),
+    *("--trainer.accelerator", "cpu", "--trainer.max_epochs", "3"),
+    *("--early_stopping.patience", "99"),
+]
+SIGNALS = {signal.SIGINT: ("Ctrl-C", 130), signal.SIGTERM: ("SIGTERM", 143)}
+
+
+def saved(run: str | Path, name: str = "last") -> dict:
+    return torch.load(Path(run) / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def metrics(run: str | Path) -> list[dict[str, str]]:
+    with (Path(run) / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_same(one: str | Path, other: str | Path) -> None:
+    """Compare two runs bit for bit."""
+    for name in ("last", "best"):
+        a, b = saved(one, name), saved(other, name)
+        assert a["global_step"] == b["global_step"]
+        assert all(a["state_dict"][key].equal(value) for key, value in b["state_dict"].items())
+        states = [x["optimizer_states"][0]["state"] for x in (a, b)]
+        for mine, its in zip(*(state.values() for state in states), strict=True):
+            assert all(torch.equal(mine[key], its[key]) for key in mine)
+        assert a["lr_schedulers"] == b["lr_schedulers"]
+    assert metrics(one) == metrics(other)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """Train without an interruption."""
+    root = tmp_path_factory.mktemp("whole")
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        main(["fit", *OPTIONS, "--trainer.default_root_dir", str(root)])
+    return root / "ConvNet-Digits-1"
+
+
+@pytest.fixture
+def at_step(monkeypatch) -> Callable[..., None]:
+    """Do something in the middle of a step, or of a step of validation."""
+
+    def at(step: int, action: Callable[[], None], hook: str = "training_step") -> None:
+        original, done = getattr(ImageClassifier, hook), []
+
+        def wrapped(self, *args):
+            if self.trainer.global_step == step and not self.trainer.sanity_checking and not done:
+                done.append(True)
+                action()
+            return original(self, *args)
+
+        monkeypatch.setattr(ImageClassifier, hook, wrapped)
+
+    return at
+
+
+def send(*signals: int) -> Callable[[], None]:
+    def action() -> None:
+        for signum in signals:
+            os.kill(os.getpid(), signum)
+
+    return action
+
+
+# In the middle of an epoch, at its last step, and while it is validated.
+@pytest.mark.parametrize(
+    ("signum", "step", "hook", "stops_at"),
+    [
+        (signal.SIGINT, STEPS + 9, "training_step", STEPS + 10),
+        (signal.SIGTERM, STEPS + 9, "training_step", STEPS + 10),
+        (signal.SIGINT, STEPS - 1, "training_step", STEPS),
+        (signal.SIGINT, STEPS, "validation_step", STEPS),
+    ],
+)
+def test_a_training_that_is_stopped_goes_on_as_if_it_had_not_been(
+    lenet, at_step, whole, signum, step, hook, stops_at
+):
+    said, code = SIGNALS[signum]
+    at_step(step, send(signum), hook)
+    done = lenet("fit", *OPTIONS)
+    assert done.code == code
+    assert "Traceback" not in done.err
+    assert f"Stopped by {said} after step {stops_at}, in epoch 1. All is saved" in done.err
+    assert done.err.endswith("\n  lenet fit --ckpt_path runs/ConvNet-Digits-1\n")
+    assert saved("runs/ConvNet-Digits-1")["global_step"] == stops_at
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    done = lenet("fit", "--ckpt_path", "runs/ConvNet-Digits-1")
+    assert done.code == 0, done.err
+    assert os.listdir("runs") == ["ConvNet-Digits-1"]
+    assert_same("runs/ConvNet-Digits-1", whole)
+
+
+def test_a_second_signal_stops_at_once(lenet, at_step):
+    at_step(STEPS + 9, send(signal.SIGINT, signal.SIGINT))
+    done = lenet("fit", *OPTIONS)
+    assert done.code == 130
+    assert done.err.endswith("Stopped by Ctrl-C.\n")
+    assert saved("runs/ConvNet-Digits-1")["global_step"] == STEPS
+
+
+def test_run_says_run_and_does_not_go_on_to_test(lenet, at_step):
+    at_step(3 * STEPS - 1, send(signal.SIGINT))  # the very last
+    done = lenet("run", *OPTIONS)
+    assert done.code == 130
+    assert "lenet run --ckpt_path runs/ConvNet-Digits-1" in done.err
+    assert not Path("runs/ConvNet-Digits-1/test.json").exists()
+    assert lenet("run", "--ckpt_path", "last").code == 0
+    assert Path("runs/ConvNet-Digits-1/test.json").exists()
+
+
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_an_evaluation_that_is_stopped_says_so(lenet, at_step, whole, signum):
+    at_step(0, send(signum), "test_step")
+    done = lenet("test", "--ckpt_path", whole, *QUIET)
+    said, code = SIGNALS[signum]
+    assert done.code == code
+    assert done.err.endswith(f"Stopped by {said}.\n")
+    assert not (whole / "test.json").exists()
+
+
+def test_before_the_first_step_nothing_is_left(lenet, monkeypatch):
+    monkeypatch.setattr(ImageClassifier, "on_fit_start", lambda self: send(signal.SIGINT)())
+    assert lenet("fit", *OPTIONS).code == 130
+    assert os.listdir("runs") == []
+
+
+@pytest.mark.parametrize("fault", ["weights", "validation"])
+def test_a_loss_that_is_no_number_stops_the_training(lenet, at_step, monkeypatch, fault):
+    if fault == "weights":
+
+        def ruin(self, *args):
+            if self.trainer.global_step == STEPS + 5:
+                next(self.parameters()).data.fill_(torch.nan)
+
+        monkeypatch.setattr(ImageClassifier, "on_train_batch_start", ruin, raising=False)
+        said = f"the loss is nan at step {STEPS + 6}"
+    else:
+        loss = torch.nn.functional.cross_entropy
+
+        def ruined(self, logits, labels):
+            bad = not self.training and self.trainer.global_step == 2 * STEPS
+            return loss(logits, labels) * (torch.nan if bad else 1)
+
+        monkeypatch.setattr(ImageClassifier, "loss", ruined)
+        said = f"val/loss is nan after step {2 * STEPS}"
+    done = lenet("fit", *OPTIONS)
+    assert done.code == 2
+    [line] = [line for line in done.err.splitlines() if "error:" in line]
+    assert said in line
+    assert "Try a smaller --model.lr" in line
+    run = "runs/ConvNet-Digits-1"
+    for name in ("best", "last"):
+        checkpoint = saved(run, name)
+        assert checkpoint["global_step"] == STEPS
+        assert all(value.isfinite().all() for value in checkpoint["state_dict"].values())
+
+
+def test_a_full_disk_is_one_line_and_the_checkpoint_before_is_whole(tmp_path, whole):
+    if subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
+        pytest.skip("unshare -rm is not allowed here, which would mount a small disk")
+    size = (whole / "checkpoints" / "last.ckpt").stat().st_size
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    # Room for best and last and not for a third, which each new one is until it is whole.
+    mount = f"mount -t tmpfs -o size={int(2.6 * size)} tmpfs {disk}"
+    lenet = f"{sys.executable} -m lenet"
+    root = f"--trainer.default_root_dir {disk}"
+    script = (
+        f"{mount}; {lenet} fit {' '.join(OPTIONS)} {root}; echo code $?; ls {disk}/*/checkpoints; "
+        f"{lenet} test --ckpt_path last {root}; echo code $?"
+    )
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    [line] = [line for line in done.stderr.splitlines() if "error:" in line]
+    assert "cannot be saved (No space left on device). The one before it is still there" in line
+    codes = [line for line in done.stdout.splitlines() if line.startswith("code")]
+    assert codes == ["code 2", "code 0"], done.stdout + done.stderr
+    assert ".part" not in done.stdout
+
+
+def life(root: str, first: bool) -> None:
+    """Live as a training, until killed."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    log = os.open(f"{root}.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    options = [*OPTIONS, "--trainer.max_epochs", "99"] if first else ["--ckpt_path", "last"]
+    main(["fit", *options, "--trainer.default_root_dir", root])
+
+
+def test_a_training_that_is_killed_25_times_ends_as_the_one_that_was_not(tmp_path):
+    kills = int(os.environ.get("LENET_KILLS", "25"))
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    processes = multiprocessing.get_context("forkserver")  # forks one that has imported all
+    processes.set_forkserver_preload(["tests.test_interruption", "lenet.cli"])
+    root, run = tmp_path / "killed", tmp_path / "killed" / "ConvNet-Digits-1"
+    survived = 0
+    while survived < kills:
+        begun = run / "config.yaml"
+        before = begun.stat().st_mtime_ns if begun.exists() else 0
+        process = processes.Process(
+            target=life, args=(str(root), not (run / "checkpoints/last.ckpt").exists())
+        )
+        process.start()
+        while process.is_alive() and not (begun.exists() and begun.stat().st_mtime_ns > before):
+            time.sleep(0.005)
+        time.sleep(chance.uniform(0, 0.5))
+        process.kill()
+        process.join()
+        if process.exitcode != -signal.SIGKILL:
+            break
+        survived += 1
+        check_killed(run)
+        if not (run / "checkpoints/last.ckpt").exists():
+            shutil.rmtree(root)  # before the first epoch's end there is nothing to go on from
+    assert survived == kills, (tmp_path / "killed.log").read_text()[-2000:]
+    life_of_all = tmp_path / "whole"
+    for where, first in ((root, False), (life_of_all, True)):
+        process = processes.Process(target=life, args=(str(where), first))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+    assert os.listdir(root) == ["ConvNet-Digits-1"]
+    assert_same(run, life_of_all / "ConvNet-Digits-1")
+
+
+def check_killed(run: Path) -> None:
+    """Check that what a killed training leaves is whole, and agrees."""
+    if not (run / "checkpoints").exists():
+        return
+    rows = {int(row["epoch"]): row for row in metrics(run)}
+    for file in (run / "checkpoints").glob("*.ckpt"):
+        checkpoint = saved(run, file.stem)
+        row = rows[checkpoint["epoch"]]
+        assert all(row.values()), f"{file.name} is ahead of metrics.csv"
+        if file.stem == "best":
+            best = next(v for k, v in checkpoint["callbacks"].items() if k.startswith("Best"))
+            assert float(best["best_model_score"]) == pytest.approx(float(row["val/loss"]))
+            epochs = [epoch for epoch in rows if epoch <= checkpoint["epoch"]]
+            assert min(epochs, key=lambda e: float(rows[e]["val/loss"])) == checkpoint["epoch"]
