@@ -50,7 +50,8 @@ def test_read_only_data_is_read_and_a_read_only_root_is_named(lenet, tmp_path, b
             ["fit", *options]
         ],
         f"{run}: cannot be written to": [
-            *(["fit", *options, *further], ["test", *options, *best]),
+            ["fit", *options, *further],
+            *([verb, *options, *best] for verb in ("validate", "test", "predict")),
         ],
         f"MNIST is not in {empty}/MNIST/raw and could not be downloaded ([Errno 13] Permission": [
             ["fit", *options, *elsewhere, "--data.root", str(empty)]

@@ -63,7 +63,7 @@ def served(tmp_path):
             self.wfile.write(body[:half])
             if served.stops:
                 served.stopped.set()
-                served.goes_on.wait(60)
+                served.goes_on.wait(300)
             if not served.breaks_off:
                 self.wfile.write(body[half:])
 
@@ -125,9 +125,9 @@ def test_a_download_that_is_killed_leaves_nothing_and_another_process_goes_on(se
     served.stops = True
     root = tmp_path / "data"
     process = start(served, [fit(root)] * 2)
-    assert served.stopped.wait(60)
+    assert served.stopped.wait(120)
     waits = []
-    for _ in range(600):
+    for _ in range(1200):
         waits = [n for n in "01" if "Waiting for another" in Path(f"said/{n}.err").read_text()]
         if waits:
             break
