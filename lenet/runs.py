@@ -18,6 +18,7 @@ from lenet.errors import UserError
 
 __all__ = [
     "CONFIG",
+    "check_writable",
     "create",
     "discard",
     "find_checkpoint",
@@ -36,18 +37,28 @@ def create(root: str | Path, name: str) -> Path:
 
     The number is the first that is free. Making the folder is what takes it, so that two runs
     started at the same moment get two.
+
+    Raises:
+        UserError: If nothing can be written there.
     """
     root = Path(root).expanduser().absolute()
-    root.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        folder = root / f"{name}-{number}"
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
-            return folder
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        return _take(root, name)
+    except OSError as e:
+        raise UserError(
+            f"--trainer.default_root_dir {root}: no run can be kept there ({e.strerror}). Name a "
+            "folder that can be written to."
+        ) from e
+
+
+def check_writable(folder: str | Path | None) -> None:
+    """Refuse a run that cannot be written to before anything is worked out for it."""
+    if folder is not None and not os.access(folder, os.W_OK):
+        raise UserError(
+            f"{folder}: cannot be written to, and what comes out is kept there. Copy this run to "
+            "where it can be, and name the copy with --ckpt_path."
+        )
 
 
 def discard(folder: str | Path | None) -> None:
@@ -137,6 +148,18 @@ def read_config(config: str | Path, name: str = "") -> dict[str, Any]:
         return values or {}
     what = "a folder, not a file" if os.path.isdir(config) else "no such file"
     raise UserError(f"{name}: {'has no options in it' if is_file else what}.")
+
+
+def _take(root: Path, name: str) -> Path:
+    number = 1
+    while True:
+        folder = root / f"{name}-{number}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
 
 
 def _checkpoints_below(root: Path, name: str) -> Iterator[Path]:

@@ -82,6 +82,7 @@ class Trainer(pl.Trainer):
                 folder (its last), or a file. From a run's last checkpoint, that run goes on;
                 from any other, a new run is started. By default training starts afresh.
         """
+        runs.check_writable(self.run_dir)
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
             self.strategy.checkpoint_io = WholeCheckpointIO()
         try:
@@ -110,6 +111,7 @@ class Trainer(pl.Trainer):
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
+        runs.check_writable(self.run_dir)
         return super().validate(
             model, dataloaders, ckpt_path, verbose, datamodule, weights_only=True
         )
@@ -132,6 +134,7 @@ class Trainer(pl.Trainer):
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
+        runs.check_writable(self.run_dir)
         return super().test(model, dataloaders, ckpt_path, verbose, datamodule, weights_only=True)
 
     def predict(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -152,6 +155,7 @@ class Trainer(pl.Trainer):
             ckpt_path: Checkpoint to predict with: ``best`` or ``last`` of the newest run, a run's
                 folder (its best), or a file.
         """
+        runs.check_writable(self.run_dir)
         return super().predict(
             model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only=True
         )

@@ -145,7 +145,10 @@ def denied(path, *args, **kwargs):
 def test_a_root_that_cannot_be_written_is_named(lenet, monkeypatch):
     monkeypatch.setattr(Path, "mkdir", denied)
     line = the_line(lenet("fit", *TINY, "--trainer.default_root_dir", "locked"))
-    assert line == f"lenet: error: {Path('locked').absolute()}: Permission denied."
+    root = Path("locked").absolute()
+    assert line.startswith(
+        f"lenet: error: --trainer.default_root_dir {root}: no run can be kept there (Permission "
+    )
 
 
 def test_a_data_folder_that_cannot_be_written_is_named(lenet, monkeypatch):

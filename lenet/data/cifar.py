@@ -1,13 +1,16 @@
 """CIFAR-10 and CIFAR-100, in the files that torchvision keeps."""
 
+from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torchvision import datasets
+from torchvision.datasets.utils import check_integrity
 
 from lenet.data.base import ImageDataModule
-from lenet.data.fetching import FAILURES, download
+from lenet.data.fetching import FAILURES, fetch
 from lenet.errors import UserError
 
 __all__ = ["CIFAR10", "CIFAR100"]
@@ -47,24 +50,33 @@ class CIFAR10(ImageDataModule):
     native_size = 32
     usual_val_size = 5000
 
-    def fetch(self) -> None:
-        """Download the archive, checked by its MD5 sum, unless its files are there and whole."""
+    @property
+    def sums(self) -> dict[Path, str]:
+        """The MD5 sum of each file as published."""
+        meta = (self.dataset.meta["filename"], self.dataset.meta["md5"])
         folder = self.root / self.dataset.base_folder
-        files = f"the files out of {self.dataset.filename}"
-        download(
-            lambda: self.dataset(str(self.root), train=False, download=True),
-            *(type(self).__name__, folder, files),
+        return {
+            folder / file: sum_
+            for file, sum_ in (*self.dataset.train_list, *self.dataset.test_list, meta)
+        }
+
+    def fetch(self) -> None:
+        """Download the archive, checked by its MD5 sum, unless its files are there."""
+        fetch(
+            partial(self.dataset, train=False, download=True),
+            *(type(self).__name__, self.root, list(self.sums)),
+            f"the files out of {self.dataset.filename}",
         )
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Read one half from its files, which are pickles: only those of the right MD5 sum."""
         try:
-            dataset = self.dataset(str(self.root), train=train)
+            dataset = self.dataset(str(self.root), train=train)  # checks the files of both halves
         except FAILURES as e:
-            folder = self.root / self.dataset.base_folder
+            wrong = (str(file) for file, sum_ in self.sums.items() if not _is(file, sum_))
             raise UserError(
-                f"{folder}: a file of {type(self).__name__} is missing or damaged, by its MD5 sum. "
-                "Delete the folder to have it downloaded again."
+                f"{next(wrong, self.root / self.dataset.base_folder)}: missing or damaged, by its "
+                "MD5 sum. Delete it to have it downloaded again."
             ) from e
         images = torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous()  # (N, 3, 32, 32)
         return images, torch.tensor(dataset.targets)
@@ -85,3 +97,10 @@ class CIFAR100(CIFAR10):
     classes = tuple(HUNDRED.replace("\n", " ").split(", "))
     mean = (0.5071, 0.4865, 0.4409)
     std = (0.2673, 0.2564, 0.2762)
+
+
+def _is(file: Path, sum_: str) -> bool:
+    try:
+        return check_integrity(file, sum_)
+    except OSError:  # it cannot be opened
+        return False

@@ -67,9 +67,9 @@ class EMNIST(MNIST):
         part = self.folder / f"emnist-{self.part}-{'train' if train else 'test'}"
         return Path(f"{part}-images-idx3-ubyte"), Path(f"{part}-labels-idx1-ubyte")
 
-    def download(self, train: bool) -> None:
-        """Let torchvision download the files of one half."""
-        datasets.EMNIST(str(self.root), split=self.part, train=train, download=True)
+    def download(self, train: bool, root: str) -> None:
+        """Let torchvision download all files to a folder of data sets."""
+        datasets.EMNIST(root, split=self.part, train=train, download=True)
 
     def upright(self, images: Tensor) -> Tensor:
         """Turn images ``(N, 28, 28)`` the right way up."""

@@ -1,38 +1,91 @@
-"""Downloads, by torchvision's own code, and what to say when there are none."""
+"""Downloads, by torchvision's own code, and what to say when there are none.
+
+They are made aside and renamed into place, so that a process that is killed leaves nothing that
+looks whole, and under a lock, so that of several processes one downloads. Where the files are there
+nothing is written: data may be read-only.
+"""
 
 import contextlib
 import io
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+from lightning.pytorch.utilities import rank_zero_info
+
 from lenet.errors import UserError
 
-__all__ = ["FAILURES", "download"]
+__all__ = ["FAILURES", "fetch"]
 
 # What torchvision raises where a file is not there, not whole or not what it should be.
 FAILURES = (OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError, AssertionError)
+LOCK, ASIDE = ".lenet-lock", ".lenet-download"  # in the folder of the files
 
 
-def download(open_it: Callable[[], Any], name: str, folder: Path, files: str) -> None:
-    """Let torchvision download a data set.
+def fetch(
+    open_in: Callable[[str], Any], name: str, root: Path, files: Sequence[Path], called: str = ""
+) -> None:
+    """Let torchvision download a data set, unless its files are there.
 
     Args:
-        open_it: Opens the data set, and downloads it before if it is not there.
+        open_in: Opens the data set in a folder, and downloads it to there before.
         name: Its name.
-        folder: Where its files belong.
-        files: What its files are called.
+        root: Folder of the data sets.
+        files: Its files, all in one folder. Those that are there are kept as they are.
+        called: What to put there by hand. By default the names of the files.
 
     Raises:
         UserError: If that fails, with the reason and the ways out.
     """
+    folder = files[0].parent
+    if all(file.is_file() for file in files):
+        return
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints every mirror that fails
-            open_it()
-    except FAILURES as e:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)  # the system's: a process that is killed lets go of it
+        try:
+            held = lock.acquire(timeout=0)
+        except Timeout:
+            rank_zero_info(f"Waiting for another process that downloads {name}")
+            held = lock.acquire()
+        with held:
+            if not all(file.is_file() for file in files):
+                _download(open_in, root, folder)
+            # Whoever waits for it finds the files, and so need not care that it is gone.
+            (folder / LOCK).unlink(missing_ok=True)
+    except (*FAILURES, HTTPException) as e:
         reason = str(e).strip().splitlines()[0].rstrip(".:") if str(e).strip() else "no answer"
         raise UserError(
-            f"{name} is not in {folder} and could not be downloaded ({reason}). Put {files} there, "
-            "or name the folder of the data sets with --data.root or PATH_DATASETS, or train on "
-            "digits that need no download: --config configs/digits.yaml."
+            f"{name} is not in {folder} and could not be downloaded ({reason}). Put "
+            f"{called or ' and '.join(file.name for file in files)} there, or name the folder of "
+            "the data sets with --data.root or PATH_DATASETS, or train on digits that need no "
+            "download: --config configs/digits.yaml."
         ) from e
+
+
+def _download(open_in: Callable[[str], Any], root: Path, folder: Path) -> None:
+    """Download below ``folder``, which is the same file system, and rename what is not there."""
+    aside = folder / ASIDE
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+    try:
+        # torchvision takes an archive that is there and has the right sum.
+        for archive in {*folder.glob("*.gz"), *folder.glob("*.zip"), *root.glob("*.gz")}:
+            link = aside / archive.relative_to(root)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(archive, link)
+            except OSError:  # of another user
+                with contextlib.suppress(OSError):
+                    link.symlink_to(archive)
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints every mirror that fails
+            open_in(str(aside))
+        for file in [path for path in aside.rglob("*") if path.is_file()]:
+            place = root / file.relative_to(aside)
+            if not place.exists():
+                shutil.move(file, place)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,5 +1,8 @@
 """IDX, the format of MNIST and its relatives: a header with type and sizes, then the values."""
 
+import contextlib
+import os
+import zlib
 from math import prod
 from pathlib import Path
 
@@ -52,16 +55,42 @@ def check_idx(file: Path) -> tuple[np.dtype, list[int]]:
     return TYPES[kind], sizes
 
 
-def read_idx(file: Path) -> Tensor:
+def read_idx(file: Path, published: tuple[int, int] | None = None) -> Tensor:
     """Read a file's values, ``uint8`` or ``int32``, once: torchvision would hold them twice.
 
+    Args:
+        file: The file.
+        published: Bytes and CRC-32 of the file as it was published. One of another size is one's
+            own. The archive beside it, if it was downloaded, says the same of what it holds.
+
     Raises:
-        UserError: If its length or name is not what its own header says, or it cannot be read.
+        UserError: If its length, its name or its sum is not what it should be, or it cannot be
+            read.
     """
     dtype, sizes = check_idx(file)
+    start = 4 + 4 * len(sizes)
     try:
-        values = np.fromfile(file, dtype, offset=4 + 4 * len(sizes))
+        with file.open("rb") as stream:
+            header = stream.read(start)
+            values = np.fromfile(stream, dtype)
     except OSError as e:
         raise UserError(f"{file}: cannot be read ({e.strerror}).") from e
+    for known in (published, _archived(file)):
+        if known is not None and known[0] == start + values.nbytes:
+            if (found := zlib.crc32(values.data, zlib.crc32(header))) != known[1]:
+                raise UserError(
+                    f"{file}: is damaged or another file: its CRC-32 is {found:08x}, that of the "
+                    f"published one {known[1]:08x}. Delete it to have it downloaded again."
+                )
+            break
     native = values.astype(dtype.newbyteorder("="), copy=False)
     return torch.from_numpy(native.reshape(sizes))
+
+
+def _archived(file: Path) -> tuple[int, int] | None:
+    """Give bytes and CRC-32 of what the .gz beside a file holds, which it ends with (RFC 1952)."""
+    with contextlib.suppress(OSError), open(f"{file}.gz", "rb") as stream:
+        stream.seek(-8, os.SEEK_END)
+        crc, size = np.frombuffer(stream.read(), "<u4").tolist()
+        return size, crc
+    return None

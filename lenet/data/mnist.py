@@ -9,12 +9,22 @@ from torch import Tensor
 from torchvision import datasets
 
 from lenet.data.base import ImageDataModule
-from lenet.data.fetching import download
+from lenet.data.fetching import fetch
 from lenet.data.handwriting import Handwriting
 from lenet.data.idx import check_idx, read_idx
 from lenet.errors import UserError
 
 __all__ = ["KMNIST", "MNIST", "QMNIST", "FashionMNIST"]
+
+# Bytes and CRC-32 of the files as published, where they are known: what the .gz files end with.
+PUBLISHED = {
+    "MNIST": {
+        "train-images-idx3-ubyte": (47_040_016, 0xE9F4D8B3),
+        "train-labels-idx1-ubyte": (60_008, 0xE0CB4AD2),
+        "t10k-images-idx3-ubyte": (7_840_016, 0x91373BDF),
+        "t10k-labels-idx1-ubyte": (10_008, 0x4AB9EFF9),
+    }
+}
 
 
 class MNIST(ImageDataModule):
@@ -46,25 +56,25 @@ class MNIST(ImageDataModule):
         part = self.folder / ("train" if train else "t10k")
         return Path(f"{part}-images-idx3-ubyte"), Path(f"{part}-labels-idx1-ubyte")
 
-    def download(self, train: bool) -> None:
-        """Let torchvision download the files of one half."""
-        self.dataset(str(self.root), train=train, download=True)
+    def download(self, train: bool, root: str) -> None:
+        """Let torchvision download the files of one half to a folder of data sets."""
+        self.dataset(root, train=train, download=True)
 
     def fetch(self) -> None:
         """Download the files, each checked by its MD5 sum, unless they are there."""
         for train in (False, True):
             files = self.files(train)
-            self._check(files)
-            if not all(file.is_file() for file in files):
-                names = " and ".join(file.name for file in files)
-                fetch = partial(self.download, train)
-                download(fetch, type(self).__name__, self.folder, names)
-                self._check(files)
+            for file in files:
+                if file.is_file():
+                    check_idx(file)
+            fetch(partial(self.download, train), type(self).__name__, self.root, files)
+        self.read(train=False)  # also before a training: it is too late to refuse them after it
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Read the files of one half from the root."""
         files = self.files(train)
-        images, targets = map(read_idx, files)
+        published = PUBLISHED.get(self.dataset.__name__, {})
+        images, targets = (read_idx(file, published.get(file.name)) for file in files)
         labels = self.labels(targets) if targets.shape[1:].numel() else targets[:0]
         if len(images) != len(labels) or not len(images) or images.shape[1:] != (28, 28):
             raise UserError(
@@ -88,12 +98,6 @@ class MNIST(ImageDataModule):
     def upright(self, images: Tensor) -> Tensor:
         """Turn images ``(N, 28, 28)`` the right way up where the file has them otherwise."""
         return images
-
-    @staticmethod
-    def _check(files: tuple[Path, Path]) -> None:
-        for file in files:
-            if file.is_file():
-                check_idx(file)
 
 
 class FashionMNIST(MNIST):
@@ -166,9 +170,9 @@ class QMNIST(MNIST):
         part = self.folder / f"qmnist-{'train' if train else 'test'}"
         return Path(f"{part}-images-idx3-ubyte"), Path(f"{part}-labels-idx2-int")
 
-    def download(self, train: bool) -> None:
-        """Let torchvision download the files of one half."""
-        datasets.QMNIST(str(self.root), what="train" if train else self.what, download=True)
+    def download(self, train: bool, root: str) -> None:
+        """Let torchvision download the files of one half to a folder of data sets."""
+        datasets.QMNIST(root, what="train" if train else self.what, download=True)
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Read the files of one half from the root, of the test images those that are wanted."""

@@ -1,13 +1,15 @@
 """USPS, in the two files that torchvision keeps."""
 
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torchvision import datasets
+from torchvision.datasets.utils import check_integrity
 
 from lenet.data.base import ImageDataModule
-from lenet.data.fetching import FAILURES, download
+from lenet.data.fetching import FAILURES, fetch
 from lenet.data.handwriting import Handwriting
 from lenet.errors import UserError
 
@@ -36,23 +38,31 @@ class USPS(ImageDataModule):
 
     def fetch(self) -> None:
         """Download the files, each checked by its MD5 sum, unless they are there."""
-        for train, file in ((True, "usps.bz2"), (False, "usps.t.bz2")):
-            if not (self.root / file).is_file():
-                download(partial(self._open, train, download=True), "USPS", self.root, file)
+        for train in (True, False):
+            open_in = partial(datasets.USPS, train=train, download=True)
+            fetch(open_in, "USPS", self.root, [self._file(train)])
+        self.read(train=False)  # also before a training: it is too late to refuse it after it
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Read one half from its file."""
-        file = self.root / ("usps.bz2" if train else "usps.t.bz2")
+        """Read one half from its file, whose blocks have sums of their own (bzip2)."""
+        file = self._file(train)
         try:
-            dataset = self._open(train)
+            dataset = datasets.USPS(str(self.root), train=train)
         except FAILURES as e:
             raise UserError(
                 f"{file}: cannot be read ({e}). Delete it to have it downloaded again."
             ) from e
+        # Both halves look alike, so a file that is in the other's place is told by its sum.
+        other = datasets.USPS.split_list["test" if train else "train"][2]
+        if check_integrity(file, other):
+            raise UserError(
+                f"{file}: is the file of the {'test' if train else 'training'} images. Delete it "
+                "to have it downloaded again."
+            )
         images, labels = torch.from_numpy(dataset.data), torch.tensor(dataset.targets)
         if not len(labels) or labels.min() < 0 or labels.max() > 9:
             raise UserError(f"{file}: has no images, or labels other than 1 to 10.")
         return images.unsqueeze(1), labels
 
-    def _open(self, train: bool, download: bool = False) -> datasets.USPS:
-        return datasets.USPS(str(self.root), train=train, download=download)
+    def _file(self, train: bool) -> Path:
+        return self.root / ("usps.bz2" if train else "usps.t.bz2")

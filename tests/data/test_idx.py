@@ -1,5 +1,7 @@
 """Fashion-MNIST, Kuzushiji-MNIST, QMNIST and EMNIST, which share MNIST's format."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -93,9 +95,9 @@ def test_what_is_missing_is_named_where_it_cannot_be_downloaded(tmp_path, monkey
 def test_both_halves_are_fetched(tmp_path, monkeypatch):
     asked = []
 
-    def write(url, *args, **kwargs):
+    def write(url, download_root, *args, **kwargs):
         asked.append(url.rpartition("/")[2])
-        write_qmnist(tmp_path)
+        write_qmnist(Path(download_root).parent.parent)
 
     monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", write)
     write_qmnist(tmp_path)
