@@ -42,10 +42,8 @@ class Trainer(pl.Trainer):
         if keeps:
             self.callbacks.append(LastCheckpoint())
             for callback in self.checkpoint_callbacks:
-                if not isinstance(callback, ModelCheckpoint) or run_dir is None:
-                    continue
-                if callback.dirpath is None:
-                    callback.dirpath = os.path.join(run_dir, "checkpoints")
+                if run_dir is not None and isinstance(callback, ModelCheckpoint):
+                    callback.dirpath = callback.dirpath or os.path.join(run_dir, "checkpoints")
         if trains:
             self.callbacks += [FiniteLoss(), Interruption(keeps)]
         if logs:
