@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from lenet import __version__
-from lenet.errors import UserError
+from lenet.errors import UserError, printable
 
 __all__ = ["main"]
 
@@ -61,7 +61,7 @@ def _is_ours(e: Exception) -> bool:
 
 def _fail(message: str, keep_lines: bool = False) -> NoReturn:
     message = message if keep_lines else " ".join(message.split())
-    print(f"lenet: error: {message}", file=sys.stderr)
+    print(f"lenet: error: {printable(message)}", file=sys.stderr)
     raise SystemExit(2)
 
 

@@ -9,10 +9,7 @@ that the command itself names.
 import functools
 import importlib.util
 import os
-import pickle
 import re
-import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lenet import runs
+from lenet import runs, safety
 from lenet.errors import UserError
 from lenet.glance import strings
 from lenet.models import ImageClassifier
@@ -52,16 +49,13 @@ def read(path: Path) -> dict[str, Any]:
         UserError: If it is not whole, not a checkpoint of ours, or has more than plain values.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:  # by the sums of its parts
-                raise zipfile.BadZipFile
+        safety.inspect(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as e:
-        raise UserError(
-            f"--ckpt_path {path}: refused, because it has more in it than tensors and plain "
-            "values, which could run code when it is loaded."
-        ) from e
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, LookupError) as e:
+    except safety.UnsafeError as e:
+        raise UserError(f"--ckpt_path {path}: refused, because {e}.") from e
+    except OSError:
+        raise
+    except Exception as e:  # zipfile and PyTorch have many ways to say so
         raise UserError(
             f"--ckpt_path {path}: not a whole checkpoint. It may be cut off, or something else. "
             "Take another: best, last, a run's folder or a file."
