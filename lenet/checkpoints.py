@@ -210,7 +210,8 @@ def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClas
     """Load a trained model, of whatever class, ready to predict.
 
     Args:
-        ckpt_path: ``best`` or ``last`` of the newest run below ``root``, a run's folder, or a file.
+        ckpt_path: ``best`` or ``last`` of the newest run below ``root``, a run's folder, a file,
+            or the address of one.
         root: Folder that the runs are in.
 
     Returns:

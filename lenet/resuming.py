@@ -10,17 +10,21 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
+import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 from torch.optim import Optimizer
 
 from lenet.errors import UserError
 
-__all__ = ["check_like", "check_moments", "naming"]
+__all__ = ["check_optimizer", "check_progress", "naming"]
+
+MAX_STEPS = 10**8
 
 
 @contextlib.contextmanager
-def naming(ckpt_path: Any) -> Iterator[None]:
+def naming(trainer: pl.Trainer) -> Iterator[None]:
     """Make what fails because of a checkpoint a mistake of one line that names it.
 
     Raises:
@@ -28,61 +32,106 @@ def naming(ckpt_path: Any) -> Iterator[None]:
     """
     try:
         yield
-    except (UserError, torch.OutOfMemoryError):
+    except (UserError, MisconfigurationException, OSError, torch.OutOfMemoryError):
         raise
     except Exception as e:
-        if ckpt_path is None or not any(map(_restores, traceback.extract_tb(e.__traceback__))):
+        if trainer.ckpt_path is None or not _restores(e):
             raise
-        reason = " ".join(str(e).split())[:300].rstrip(".")
+        said = " ".join(str(e).split())[:300].rstrip(".")
+        reason = said if type(e) is ValueError else f"{type(e).__name__}: {said}"
         raise UserError(
-            f"--ckpt_path {ckpt_path}: cannot be restored ({type(e).__name__}: {reason}). It is "
-            "damaged, or of another training than this."
+            f"--ckpt_path {trainer.ckpt_path}: cannot be restored ({reason}). It is damaged, or of "
+            "another training than this."
         ) from e
 
 
-def _restores(frame: traceback.FrameSummary) -> bool:
-    file = frame.filename.replace("\\", "/")
-    return (
-        (file.endswith("/checkpoint_connector.py") and "dump" not in frame.name)
-        or file.endswith(("/lenet/resuming.py", "/lenet/models/optimization.py"))
-        or ("/torch/optim/" in file and frame.name.endswith("step"))
-    )
+def _restores(e: Exception) -> bool:
+    """Tell whether something fails because of what was restored, by where it does."""
+    frames = [
+        (f.filename.replace("\\", "/"), f.name) for f in traceback.extract_tb(e.__traceback__)
+    ]
+    # By what fails at once. Saving is of the same file of Lightning's.
+    for file, name in frames:
+        if name in ("check_progress", "check_optimizer", "carry_over") or (
+            file.endswith("/checkpoint_connector.py") and name.lstrip("_").startswith("re")
+        ):
+            return True
+    # By what fails later: a step of the optimizer, or a callback that counts. What they call of
+    # PyTorch belongs to them, but not the model, which is called from within an optimizer.
+    for file, name in reversed(frames):
+        if "/torch/optim/" in file:
+            return True
+        if "/torch/" not in file:
+            counts = "/pytorch/callbacks/" in file or name == "check_monitor_top_k"
+            return counts and type(e) in (AttributeError, KeyError, TypeError)
+    return False
 
 
-def check_like(saved: Any, fresh: Any, name: str) -> None:
-    """Refuse what a checkpoint says of a training's progress, if it is of another kind.
-
-    Args:
-        saved: What it says.
-        fresh: What this training says of itself, before it has begun. None can become anything.
-        name: What it is called, for the message.
+def check_progress(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
+    """Refuse what a checkpoint says of loops and callbacks, if it is of another kind.
 
     Raises:
         ValueError: With the name of the first value that cannot be.
     """
-    if fresh is None or (saved is None and isinstance(fresh, (str, Tensor))):
-        return
-    if isinstance(fresh, dict):
+    callbacks = {callback.state_key: callback.state_dict() for callback in trainer.callbacks}  # pyright: ignore[reportAttributeAccessIssue]
+    _check_like(checkpoint["callbacks"], callbacks, "callbacks")
+    loop = checkpoint["loops"]["fit_loop"]
+    _check_like(loop, trainer.fit_loop.state_dict(), "loops.fit_loop", counts=True)
+    epochs = loop["epoch_progress"]["current"]["processed"]
+    for name, count in (("epochs", epochs), ("global_step", checkpoint["global_step"])):
+        _check_like(count, 0, name, counts=True)
+        if count > MAX_STEPS:  # a schedule that was changed is taken there step by step
+            raise ValueError(f"{name} cannot be {count}")
+
+
+def check_optimizer(
+    checkpoint: dict[str, Any], optimizer: Optimizer, scheduler: Any, same_optimizer: bool
+) -> None:
+    """Refuse the saved state of an optimizer and its schedule, if it is of another kind.
+
+    Raises:
+        ValueError: With the name of the first value that cannot be.
+    """
+    for saved in checkpoint["optimizer_states"] if same_optimizer else ():
+        groups = optimizer.state_dict()["param_groups"]
+        _check_like(saved["param_groups"], groups, "optimizer_states.param_groups")
+        _check_moments(saved, optimizer)
+    fresh = None if scheduler is None else scheduler.state_dict()
+    for saved in checkpoint["lr_schedulers"]:
+        _check_like(saved, fresh, "lr_schedulers")
+
+
+def _check_like(saved: Any, fresh: Any, name: str, counts: bool = False) -> None:
+    """Refuse a value that is of another kind than this training's own, where it has one.
+
+    Numbers are of one kind, unless they count: then they are whole and not negative.
+    """
+    inner: list[Any] = []
+    if fresh is None or (saved is None and not counts):
+        fits = True
+    elif isinstance(fresh, dict):
         fits = isinstance(saved, dict)
-    elif isinstance(fresh, (bool, str)):
-        fits = isinstance(saved, type(fresh))
+        inner = [(key, saved[key], fresh[key]) for key in fresh if fits and key in saved]
     elif isinstance(fresh, (list, tuple)):
         fits = isinstance(saved, (list, tuple))
-    elif isinstance(fresh, Tensor):
-        numel = saved.numel() if isinstance(saved, Tensor) else 1
-        fits = isinstance(saved, (int, float, Tensor)) and numel == fresh.numel()
+        inner = [(i, value, own) for own in fresh[: int(fits)] for i, value in enumerate(saved)]
+    elif isinstance(fresh, str):
+        fits = isinstance(saved, str)
+    elif isinstance(fresh, (bool, int, float, Tensor)):
+        fits = isinstance(saved, (bool, int, float)) or (
+            isinstance(saved, Tensor) and saved.numel() == 1
+        )
+        if counts:
+            fits = isinstance(saved, int) and saved >= 0
     else:
-        fits = isinstance(saved, (int, float, Tensor)) or not isinstance(fresh, (int, float))
-        if isinstance(fresh, int):  # of epochs, batches or steps
-            fits = isinstance(saved, int) and saved >= min(fresh, 0)
+        fits = True
     if not fits:
         raise ValueError(f"{name} cannot be {str(saved)[:40]!r}")
-    if isinstance(fresh, dict):
-        for key in fresh.keys() & saved.keys():
-            check_like(saved[key], fresh[key], f"{name}.{key}")
+    for key, value, own in inner:
+        _check_like(value, own, f"{name}.{key}", counts)
 
 
-def check_moments(saved: dict[str, Any], optimizer: Optimizer) -> None:
+def _check_moments(saved: dict[str, Any], optimizer: Optimizer) -> None:
     """Refuse an optimizer's saved tensors that are of another shape than their parameters.
 
     A fused kernel reads and writes as many values as the parameter has, whether they are there or

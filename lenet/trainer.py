@@ -12,6 +12,7 @@ from lenet import checkpoints, runs
 from lenet.callbacks import BestCheckpoint, LastCheckpoint, MetricsFile
 from lenet.data import ImageDataModule
 from lenet.models import ImageClassifier
+from lenet.resuming import naming
 
 __all__ = ["Trainer"]
 
@@ -227,6 +228,11 @@ class Trainer(pl.Trainer):
         self._load(model, path)
         once = bool(self.fast_dev_run)  # only to see whether it works
         serve(model, datamodule, path, host, port, open_browser, once)
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run any of Lightning's loops, the one place that restores a checkpoint."""
+        with naming(self):
+            return super()._run(*args, **kwargs)
 
     def _find(self, ckpt_path: str | None) -> Path | None:
         return runs.find_checkpoint(ckpt_path, self.default_root_dir) if ckpt_path else None

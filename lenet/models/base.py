@@ -19,6 +19,7 @@ from lenet.models.optimization import (
     check_schedule,
     schedule,
 )
+from lenet.resuming import check_optimizer, check_progress
 
 __all__ = ["ImageClassifier"]
 
@@ -204,6 +205,8 @@ class ImageClassifier(pl.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep hold of what is resumed until there is an optimizer to compare it with."""
         self._resumed = checkpoint
+        if self._trainer is not None and self.trainer.training:
+            check_progress(checkpoint, self.trainer)
 
     def on_fit_start(self) -> None:
         """Let this training's rate, optimizer and schedule hold over the checkpoint's."""
@@ -219,13 +222,10 @@ class ImageClassifier(pl.LightningModule, ABC):
             if not callable(now.get(name)) and now.get(name) != past.get(name)
         }
         configs = self.trainer.lr_scheduler_configs
-        carry_over(
-            checkpoint,
-            self.trainer.optimizers[0],
-            configs[0].scheduler if configs else None,
-            changed,
-            same_optimizer=_class_of(now.get("optimizer")) == _class_of(past.get("optimizer")),
-        )
+        optimizer, scheduler = self.trainer.optimizers[0], configs[0].scheduler if configs else None
+        same_optimizer = _class_of(now.get("optimizer")) == _class_of(past.get("optimizer"))
+        check_optimizer(checkpoint, optimizer, scheduler, same_optimizer)
+        carry_over(checkpoint, optimizer, scheduler, changed, same_optimizer)
 
 
 def _class_of(spec: Any) -> Any:
