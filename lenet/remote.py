@@ -13,7 +13,6 @@ import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from lenet.errors import UserError
@@ -60,21 +59,18 @@ def fetch(url: str, root: str | Path) -> Path:
     digest = hashlib.sha256(url.encode(errors="replace")).hexdigest()[:8]
     folder = Path(root).expanduser().absolute() / "downloads"
     folder /= f"{re.sub(r'[^a-z0-9.-]', '_', host)[:40]}-{digest}"
-    path = folder / (re.sub(r"[^A-Za-z0-9_-][^A-Za-z0-9_.-]*", "_", name)[-60:] or "checkpoint")
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name.removesuffix(".ckpt")).strip(".")
+    path = folder / f"{name[-60:] or 'checkpoint'}.ckpt"
     if path.is_file():
         return path
     print(f"Downloading {url} to {path}", file=sys.stderr, flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        aside = tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False)
-        try:
-            with aside:
-                _download(url, aside)
-            _check(Path(aside.name))
-            os.chmod(aside.name, 0o644)
-            os.replace(aside.name, path)
-        finally:
-            Path(aside.name).unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as aside:
+            file = Path(aside) / path.name
+            _download(url, file)
+            _check(file)
+            os.replace(file, path)
     except (OSError, http.client.HTTPException, ValueError) as e:
         if not any(folder.iterdir()):
             folder.rmdir()
@@ -83,12 +79,12 @@ def fetch(url: str, root: str | Path) -> Path:
     return path
 
 
-def _download(url: str, file: Any) -> None:
+def _download(url: str, path: Path) -> None:
     """Write what is at an address into a file, as long as it can be a checkpoint."""
     opener = urllib.request.OpenerDirector()
     for handler in _HANDLERS:
         opener.add_handler(handler())
-    with opener.open(url, timeout=TIMEOUT) as answer:
+    with opener.open(url, timeout=TIMEOUT) as answer, path.open("wb") as file:
         if urlsplit(url).scheme.lower() == "https" != urlsplit(answer.url).scheme.lower():
             raise ValueError("it leads from https to http")
         promised = int(answer.headers.get("Content-Length") or 0)

@@ -92,6 +92,8 @@ def check_optimizer(
     Raises:
         ValueError: With the name of the first value that cannot be.
     """
+    if not checkpoint["optimizer_states"]:
+        raise ValueError("optimizer_states is empty")
     for saved in checkpoint["optimizer_states"] if same_optimizer else ():
         groups = optimizer.state_dict()["param_groups"]
         _check_like(saved["param_groups"], groups, "optimizer_states.param_groups")
@@ -107,14 +109,12 @@ def _check_like(saved: Any, fresh: Any, name: str, counts: bool = False) -> None
     Numbers are of one kind, unless they count: then they are whole and not negative.
     """
     inner: list[Any] = []
-    if fresh is None or (saved is None and not counts):
-        fits = True
-    elif isinstance(fresh, dict):
+    if isinstance(fresh, dict):
         fits = isinstance(saved, dict)
         inner = [(key, saved[key], fresh[key]) for key in fresh if fits and key in saved]
     elif isinstance(fresh, (list, tuple)):
         fits = isinstance(saved, (list, tuple))
-        inner = [(i, value, own) for own in fresh[: int(fits)] for i, value in enumerate(saved)]
+        inner = [(i, value, fresh[0]) for i, value in enumerate(saved)] if fits and fresh else []
     elif isinstance(fresh, str):
         fits = isinstance(saved, str)
     elif isinstance(fresh, (bool, int, float, Tensor)):
@@ -125,7 +125,7 @@ def _check_like(saved: Any, fresh: Any, name: str, counts: bool = False) -> None
             fits = isinstance(saved, int) and saved >= 0
     else:
         fits = True
-    if not fits:
+    if not fits and (counts or saved is not None):
         raise ValueError(f"{name} cannot be {str(saved)[:40]!r}")
     for key, value, own in inner:
         _check_like(value, own, f"{name}.{key}", counts)
