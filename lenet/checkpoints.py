@@ -1,16 +1,12 @@
 """The safe reading of checkpoints, and ``load`` for Python.
 
-A checkpoint is a stranger's file until proven otherwise. It is read with ``weights_only=True``, so
-that nothing in it runs. It also names classes, of its model and its optimizer, and to use a name is
-to import a module: only names below ``lenet``, ``torch.optim`` and ``torch.nn`` are used, and those
-that the command itself names.
+A checkpoint is a stranger's file until proven otherwise. It is looked at before it is read (see
+``safety``), and read with ``weights_only=True``, so that nothing in it runs. It also names classes,
+which is for ``importing`` to allow.
 """
 
 import functools
-import importlib.util
-import os
-import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +15,13 @@ from torch import nn
 
 from lenet import runs, safety
 from lenet.errors import UserError
-from lenet.glance import strings
+from lenet.importing import check_names
 from lenet.models import ImageClassifier
 from lenet.parser import subclasses
 
 __all__ = [
-    "ALLOWED",
     "agreement",
     "check_fits",
-    "check_names",
     "load",
     "other_splits",
     "read",
@@ -35,9 +29,6 @@ __all__ = [
     "specs",
 ]
 
-ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
-_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-_CLASS_OPTIONS = {"model", "data", "optimizer", "scheduler", "callbacks", "logger", "plugins"}
 _COUNTS = {"num_classes": "classes", "in_channels": "channels"}
 _KEYS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
 
@@ -100,44 +91,6 @@ def specs(
         if isinstance(spec, dict) and spec["class_path"].split(".")[-1] != chosen.split(".")[-1]:
             del place[inner or outer]
     return found
-
-
-def check_names(
-    values: Any, path: Path, named: Collection[str] = (), allowed: tuple[str, ...] = ALLOWED
-) -> None:
-    """Refuse values out of a file that would make the program import a stranger's module.
-
-    Args:
-        values: What the file says, nested.
-        path: The file, for the message.
-        named: Class paths that the user named, and so trusts.
-        allowed: Beginnings of class paths that need no naming.
-
-    Raises:
-        UserError: If there is a class path that is neither ours, nor PyTorch's, nor named.
-    """
-    for option, value in strings(values):
-        if option in ("data.class_names", "data.root"):
-            continue  # words, whatever they are: they are never used to find anything
-        if value in named or (_IMPORT_PATH.fullmatch(value) and value.startswith(allowed)):
-            continue
-        # A string can stand for a class, or for a config file that names one, where one is wanted.
-        wanted = option.rpartition(".")[2] in _CLASS_OPTIONS
-        if (_IMPORT_PATH.fullmatch(value) and (wanted or _is_module(value.partition(".")[0]))) or (
-            wanted and os.path.isfile(value)
-        ):
-            raise UserError(
-                f"{path} names {value!r}, which is not part of lenet. To use it is to run it: if "
-                f"you trust it, say so by naming it yourself: --{option} {value}."
-            )
-
-
-def _is_module(name: str) -> bool:
-    try:
-        spec = importlib.util.find_spec(name)
-        return spec is not None and spec.origin is not None
-    except ValueError:
-        return True
 
 
 def sizes(checkpoint: dict[str, Any]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def compressed(path: Path) -> Path:
     with zipfile.ZipFile(path) as old, zipfile.ZipFile("hostile.ckpt", "w", 8) as new:
         for info in old.infolist():
             new.writestr(info.filename, old.read(info))
-        new.writestr("archive/data/999", bytes(100_000_000))
+        new.writestr("archive/data/999", bytes(30_000_000))
     return Path("hostile.ckpt")
 
 
@@ -176,14 +176,13 @@ def test_a_hostile_checkpoint_is_refused_with_the_reason(lenet, good, name):
     started = time.perf_counter()
     with pytest.raises(UserError, match=reason):
         load(path)
-    verb = ("test", "predict", "fit")[len(name) % 3]
-    done = lenet(verb, "--ckpt_path", path, *QUIET)
-    assert time.perf_counter() - started < 20
-    assert (done.code, done.out) == (2, "")
-    [line] = done.err.splitlines()
-    assert "hostile.ckpt" in line
-    assert reason in line
-    assert "\x1b" not in done.err
+    assert time.perf_counter() - started < 10
+    if (number := list(HOSTILE).index(name)) % 3 == 0:  # reading is the same for all commands
+        done = lenet(("test", "predict", "fit")[number // 3 % 3], "--ckpt_path", path, *QUIET)
+        assert (done.code, done.out) == (2, "")
+        [line] = done.err.splitlines()
+        assert "hostile.ckpt" in line
+        assert reason in line
 
 
 def test_what_is_refused_takes_little_memory(good):
@@ -282,7 +281,6 @@ def test_a_run_handed_over_does_not_delete_what_its_checkpoint_names(lenet, smal
 def test_checkpoints_of_other_optimizers_and_schedules_are_still_read(lenet):
     kinds = (
         ("SGD", "--model.scheduler", "MultiStepLR", "--model.scheduler.milestones", "[1]"),
-        ("Adafactor", "--trainer.callbacks", "lightning.pytorch.callbacks.EMAWeightAveraging"),
         ("AdamW", "--model.scheduler", "ReduceLROnPlateau", "--trainer.precision", "bf16-mixed"),
     )
     for kind in kinds:
@@ -303,17 +301,21 @@ def test_a_class_named_where_none_is_looked_for_is_not_imported(lenet, good):
     assert not Path("imported").exists()
 
 
-@pytest.mark.parametrize("name", ["os.system", "runpy.run_path", "lenet.runs.shutil.rmtree"])
-def test_a_function_that_pytorch_happens_to_import_is_not_an_optimizer(lenet, good, name):
-    name = name if name.startswith("lenet") else f"torch.nn.parallel.distributed.{name}"
-    path = hyper(good, optimizer={"class_path": name, "init_args": {"command": "touch run"}})
-    options = ("--trainer.max_epochs", "2")
-    done = lenet("fit", "--ckpt_path", path, *QUIET, *options)
-    assert done.code == 2
-    assert "Traceback" not in done.err
-    done = lenet("fit", "--ckpt_path", hyper(good, optimizer=name), *QUIET, *options)
-    assert done.code == 2
-    assert "Traceback" not in done.err
+@pytest.mark.parametrize(
+    "name",
+    [
+        "torch.nn.parallel.distributed.os.system",
+        "lenet.runs.shutil.rmtree",
+        "lenet.runs.os.system",
+        "lenet.cli.LeNetCLI",
+    ],
+)
+def test_what_ours_or_pytorchs_modules_happen_to_import_is_a_strangers(lenet, good, name):
+    spec = {"class_path": name, "init_args": {"command": "touch run"}}
+    for optimizer in (spec, name):
+        done = lenet("fit", "--ckpt_path", hyper(good, optimizer=optimizer), *QUIET)
+        assert done.code == 2
+        assert f"names {name!r}, which is not part of lenet" in done.err
     assert not Path("run").exists()
 
 
