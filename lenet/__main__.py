@@ -11,7 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 from lenet import __version__
-from lenet.errors import Interrupted, UserError
+from lenet.errors import Interrupted, UserError, printable
 
 __all__ = ["main"]
 
@@ -97,7 +97,7 @@ def _is_ours(e: Exception) -> bool:
 
 def _fail(message: str, keep_lines: bool = False) -> NoReturn:
     message = message if keep_lines else " ".join(message.split())
-    print(f"lenet: error: {message}", file=sys.stderr)
+    print(f"lenet: error: {printable(message)}", file=sys.stderr)
     raise SystemExit(2)
 
 

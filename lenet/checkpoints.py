@@ -1,46 +1,35 @@
 """The safe reading of checkpoints, and ``load`` for Python.
 
-A checkpoint is a stranger's file until proven otherwise. It is read with ``weights_only=True``, so
-that nothing in it runs. It also names classes, of its model and its optimizer, and to use a name is
-to import a module: only names below ``lenet``, ``torch.optim`` and ``torch.nn`` are used, and those
-that the command itself names.
+A checkpoint is a stranger's file until proven otherwise. It is looked at before it is read (see
+``safety``), and read with ``weights_only=True``, so that nothing in it runs. It also names classes,
+which is for ``importing`` to allow.
 """
 
 import functools
-import importlib.util
-import os
-import pickle
-import re
-import zipfile
-import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from lenet import runs
+from lenet import runs, safety
 from lenet.errors import UserError
-from lenet.glance import strings
+from lenet.importing import check_names
 from lenet.models import ImageClassifier
 from lenet.parser import subclasses
 
 __all__ = [
-    "ALLOWED",
     "agreement",
     "check_fits",
-    "check_names",
     "load",
+    "load_weights",
     "other_splits",
     "read",
     "sizes",
     "specs",
 ]
 
-ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
-_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-_CLASS_OPTIONS = {"model", "data", "optimizer", "scheduler", "callbacks", "logger", "plugins"}
 _COUNTS = {"num_classes": "classes", "in_channels": "channels"}
 _KEYS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
 
@@ -52,16 +41,13 @@ def read(path: Path) -> dict[str, Any]:
         UserError: If it is not whole, not a checkpoint of ours, or has more than plain values.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:  # by the sums of its parts
-                raise zipfile.BadZipFile
+        safety.inspect(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as e:
-        raise UserError(
-            f"--ckpt_path {path}: refused, because it has more in it than tensors and plain "
-            "values, which could run code when it is loaded."
-        ) from e
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, LookupError) as e:
+    except safety.UnsafeError as e:
+        raise UserError(f"--ckpt_path {path}: refused, because {e}.") from e
+    except OSError:
+        raise
+    except Exception as e:  # zipfile and PyTorch have many ways to say so
         raise UserError(
             f"--ckpt_path {path}: not a whole checkpoint. It may be cut off, or something else. "
             "Take another: best, last, a run's folder or a file."
@@ -106,44 +92,6 @@ def specs(
         if isinstance(spec, dict) and spec["class_path"].split(".")[-1] != chosen.split(".")[-1]:
             del place[inner or outer]
     return found
-
-
-def check_names(
-    values: Any, path: Path, named: Collection[str] = (), allowed: tuple[str, ...] = ALLOWED
-) -> None:
-    """Refuse values out of a file that would make the program import a stranger's module.
-
-    Args:
-        values: What the file says, nested.
-        path: The file, for the message.
-        named: Class paths that the user named, and so trusts.
-        allowed: Beginnings of class paths that need no naming.
-
-    Raises:
-        UserError: If there is a class path that is neither ours, nor PyTorch's, nor named.
-    """
-    for option, value in strings(values):
-        if option in ("data.class_names", "data.root"):
-            continue  # words, whatever they are: they are never used to find anything
-        if value in named or (_IMPORT_PATH.fullmatch(value) and value.startswith(allowed)):
-            continue
-        # A string can stand for a class, or for a config file that names one, where one is wanted.
-        wanted = option.rpartition(".")[2] in _CLASS_OPTIONS
-        if (_IMPORT_PATH.fullmatch(value) and (wanted or _is_module(value.partition(".")[0]))) or (
-            wanted and os.path.isfile(value)
-        ):
-            raise UserError(
-                f"{path} names {value!r}, which is not part of lenet. To use it is to run it: if "
-                f"you trust it, say so by naming it yourself: --{option} {value}."
-            )
-
-
-def _is_module(name: str) -> bool:
-    try:
-        spec = importlib.util.find_spec(name)
-        return spec is not None and spec.origin is not None
-    except ValueError:
-        return True
 
 
 def sizes(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -194,6 +142,16 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
             )
 
 
+def load_weights(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
+    """Load a checkpoint's weights, where no loop of Lightning's does.
+
+    Raises:
+        UserError: If they do not fit the model.
+    """
+    check_fits(checkpoint, model, path)
+    model.load_state_dict(checkpoint["state_dict"])
+
+
 def other_splits(checkpoint: dict[str, Any], data: Any, verb: str) -> Iterator[str]:
     """Warn where images are validated on that the checkpoint may have been trained on."""
     saved = checkpoint.get(_KEYS["data"]) or {}
@@ -216,7 +174,8 @@ def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClas
     """Load a trained model, of whatever class, ready to predict.
 
     Args:
-        ckpt_path: ``best`` or ``last`` of the newest run below ``root``, a run's folder, or a file.
+        ckpt_path: ``best`` or ``last`` of the newest run below ``root``, a run's folder, a file,
+            or the address of one.
         root: Folder that the runs are in.
 
     Returns:
@@ -242,6 +201,5 @@ def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClas
         raise UserError(
             f"{path}: its model cannot be made, {reason[-1] if reason else type(e).__name__}."
         ) from e
-    check_fits(checkpoint, model, path)
-    model.load_state_dict(checkpoint["state_dict"])
+    load_weights(model, checkpoint, path)
     return model.eval()

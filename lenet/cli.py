@@ -13,7 +13,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import ModelSummary, ProgressBar, RichModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from lenet import __version__, callbacks, checkpoints, runs
+from lenet import __version__, callbacks, checkpoints, importing, runs
 from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
 from lenet.glance import Glance, configs_first, flat
@@ -142,7 +142,7 @@ class LeNetCLI(LightningCLI):
         self.trained |= {"path": path, **checkpoints.sizes(self.checkpoint)}
         specs = checkpoints.specs(self.checkpoint, seen.classes)
         for name, spec in specs.items():
-            checkpoints.check_names({name: spec}, path, seen.named)
+            importing.check_names({name: spec}, path, seen.named)
             for linked in LINKED if name == "model" else ():
                 spec["init_args"].pop(linked, None)
             parser.set_defaults({name: spec})
@@ -151,8 +151,8 @@ class LeNetCLI(LightningCLI):
             said_by_it = ("model", "data", "ckpt_path")
             said = runs.read_config(config, str(config))
             options = {name: value for name, value in said.items() if name not in said_by_it}
-            allowed = (*checkpoints.ALLOWED, "lightning.pytorch.")  # callbacks, loggers
-            checkpoints.check_names(options, config, seen.named, allowed)
+            allowed = (*importing.ALLOWED, "lightning.pytorch.", "lightning.fabric.")  # callbacks
+            importing.check_names(options, config, seen.named, allowed)
             for name, value in flat(options).items():
                 try:
                     parser.set_defaults({name: value})

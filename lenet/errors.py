@@ -1,9 +1,10 @@
-"""A user's mistake, and the nearest name to a misspelt one."""
+"""A user's mistake, how it is printed, and the nearest name to a misspelt one."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
-__all__ = ["Interrupted", "UserError", "nearest"]
+__all__ = ["Interrupted", "UserError", "nearest", "printable"]
 
 
 class UserError(ValueError):
@@ -29,3 +30,9 @@ def nearest(name: str, names: Iterable[str], most: int = 1) -> str:
     spelt = {known.lower(): known for known in names}
     close = difflib.get_close_matches(name.lower(), spelt, n=most, cutoff=0.6)
     return f" Did you mean {' or '.join(spelt[key] for key in close)}?" if close else ""
+
+
+def printable(message: str, most: int = 2000) -> str:
+    """Cut a message short, and spell out what a terminal would obey: it may quote a stranger."""
+    cut = message if len(message) <= most else f"{message[: most - 200]} ... {message[-190:]}"
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: repr(found[0]).strip("'"), cut)

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lenet.data import ImageDataModule
-from lenet.errors import UserError, nearest
+from lenet.errors import UserError, nearest, printable
 from lenet.models import ImageClassifier
 
 __all__ = ["Parser", "check_nulls", "class_of", "complete", "explain", "subclasses"]
@@ -48,7 +48,7 @@ class Parser(LightningArgumentParser):
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
         prog = parser.prog.replace(" [options]", "")
-        self.exit(2, f"{prog}: error: {explain(parser, message)}\n")
+        self.exit(2, f"{prog}: error: {printable(explain(parser, message))}\n")
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """Give the help: that of a model or data with all that is said of it, without marks."""

@@ -91,7 +91,7 @@ def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -
 
     Args:
         ckpt_path: ``best`` or ``last`` of the newest run below the root that has one, a run's
-            folder, or a file.
+            folder, a file, or an address of one, which is fetched.
         root: Folder below which runs are looked for, at any depth.
         in_folder: Which checkpoint of a run's folder is meant, where it has both.
 
@@ -108,6 +108,10 @@ def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -
             "Train one with `lenet fit`, or name a run's folder, a file, or another root with "
             "--trainer.default_root_dir."
         )
+    if "://" in ckpt_path:
+        from lenet.remote import fetch
+
+        return fetch(ckpt_path, root)
     path = Path(ckpt_path).expanduser()
     if path.is_file():
         return path.absolute()

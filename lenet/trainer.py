@@ -13,6 +13,7 @@ from lenet import checkpoints, runs
 from lenet.callbacks import BestCheckpoint, FiniteLoss, Interruption, LastCheckpoint, MetricsFile
 from lenet.data import ImageDataModule
 from lenet.models import ImageClassifier
+from lenet.resuming import naming
 from lenet.writing import WholeCheckpointIO
 
 __all__ = ["Trainer"]
@@ -80,9 +81,6 @@ class Trainer(pl.Trainer):
                 folder (its last), or a file. From a run's last checkpoint, that run goes on;
                 from any other, a new run is started. By default training starts afresh.
         """
-        runs.check_writable(self.run_dir)
-        if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
-            self.strategy.checkpoint_io = WholeCheckpointIO()
         try:
             super().fit(
                 model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True
@@ -109,7 +107,6 @@ class Trainer(pl.Trainer):
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
-        runs.check_writable(self.run_dir)
         return super().validate(
             model, dataloaders, ckpt_path, verbose, datamodule, weights_only=True
         )
@@ -132,7 +129,6 @@ class Trainer(pl.Trainer):
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
-        runs.check_writable(self.run_dir)
         return super().test(model, dataloaders, ckpt_path, verbose, datamodule, weights_only=True)
 
     def predict(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -153,7 +149,6 @@ class Trainer(pl.Trainer):
             ckpt_path: Checkpoint to predict with: ``best`` or ``last`` of the newest run, a run's
                 folder (its best), or a file.
         """
-        runs.check_writable(self.run_dir)
         return super().predict(
             model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only=True
         )
@@ -208,7 +203,8 @@ class Trainer(pl.Trainer):
         path = self._find(ckpt_path)
         if output is None:
             output = str(runs.folder_of(path) / f"{path.stem}.onnx") if path else "lenet.onnx"
-        self._load(model, path)
+        if path is not None:
+            checkpoints.load_weights(model, checkpoints.read(path), path)
         said = path.relative_to(runs.folder_of(path).parent).as_posix() if path else ""
         return export(model, datamodule, output, said)
 
@@ -235,16 +231,18 @@ class Trainer(pl.Trainer):
         from lenet.demo import serve
 
         path = self._find(ckpt_path)
-        self._load(model, path)
+        if path is not None:
+            checkpoints.load_weights(model, checkpoints.read(path), path)
         once = bool(self.fast_dev_run)  # only to see whether it works
         serve(model, datamodule, path, host, port, open_browser, once)
 
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run any of Lightning's loops, the one place that restores a checkpoint."""
+        runs.check_writable(self.run_dir)
+        if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
+            self.strategy.checkpoint_io = WholeCheckpointIO()
+        with naming(self):
+            return super()._run(*args, **kwargs)
+
     def _find(self, ckpt_path: str | None) -> Path | None:
         return runs.find_checkpoint(ckpt_path, self.default_root_dir) if ckpt_path else None
-
-    def _load(self, model: ImageClassifier, path: Path | None) -> None:
-        """Load a checkpoint's weights, where no loop of Lightning's does."""
-        if path is not None:
-            checkpoint = checkpoints.read(path)
-            checkpoints.check_fits(checkpoint, model, path)
-            model.load_state_dict(checkpoint["state_dict"])

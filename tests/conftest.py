@@ -133,3 +133,21 @@ def mnist_run(tmp_path_factory, worker_id) -> Path:
             environment = {**os.environ, "PATH_DATASETS": str(REAL_MNIST)}
             subprocess.run(command, cwd=shared, env=environment, check=True, capture_output=True)
     return run
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory) -> Path:
+    """Train LeNet for two batches, once for all. Nothing writes into this run."""
+    folder, here = tmp_path_factory.mktemp("trained"), Path.cwd()
+    os.chdir(folder)
+    try:
+        main(["fit", *TINY, "--trainer.limit_train_batches", "2"])
+    finally:
+        os.chdir(here)
+    return folder / "runs" / "LeNet-Digits-1"
+
+
+@pytest.fixture
+def good(small_run) -> Path:
+    """Give a checkpoint to make others of."""
+    return small_run / "checkpoints" / "last.ckpt"

@@ -83,20 +83,24 @@ class LastCheckpoint(callbacks.ModelCheckpoint):
         """Take over what is known of the run's checkpoints, wherever the run has been moved to."""
         if self._goes_on and self.dirpath is not None:
             state_dict = {
-                name: os.path.join(self.dirpath, os.path.basename(value))
-                if name.endswith("_path") and value
-                else value
+                name: self._beside(value) if name.endswith("_path") and value else value
                 for name, value in state_dict.items()
             }
             self._random = state_dict.pop("random", None)
             state_dict["dirpath"] = self.dirpath
             state_dict["best_k_models"] = {
-                os.path.join(self.dirpath, os.path.basename(path)): score
-                for path, score in state_dict["best_k_models"].items()
+                self._beside(path): score for path, score in state_dict["best_k_models"].items()
             }
         elif not self._goes_on:
             return  # a new run has no best yet
         super().load_state_dict(state_dict)
+
+    def _beside(self, path: str) -> str:
+        # Lightning deletes what it takes for older weights: it may not be "..", a folder.
+        name = os.path.basename(path)
+        if not name.endswith(".ckpt"):
+            raise ValueError(f"{path!r} is no checkpoint")
+        return os.path.join(str(self.dirpath), name)
 
 
 class BestCheckpoint(LastCheckpoint):

@@ -19,6 +19,7 @@ from lenet.models.optimization import (
     check_schedule,
     schedule,
 )
+from lenet.resuming import check_optimizer, check_progress
 
 __all__ = ["ImageClassifier"]
 
@@ -207,14 +208,16 @@ class ImageClassifier(pl.LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep hold of what is resumed until there is an optimizer to compare it with."""
         self._resumed = checkpoint
+        if self._trainer is not None and self.trainer.training:
+            check_progress(checkpoint, self.trainer)
 
     def on_fit_start(self) -> None:
         """Let this training's rate, optimizer and schedule hold over the checkpoint's."""
         if self._resumed is None:
             return
         checkpoint, self._resumed = self._resumed, None
-        if sums := dict(checkpoint.get(SO_FAR, {})):
-            self._rate = sums.pop("lr")
+        if (sums := checkpoint.get(SO_FAR)) is not None:
+            self._rate = float(sums.get("lr", self.lr))
             if self.trainer.is_global_zero:  # the other devices' sums are in its own
                 self._figures["train"].to(self.device).go_on(sums)
         past, now = checkpoint.get("hyper_parameters", {}), self.hparams
@@ -226,13 +229,10 @@ class ImageClassifier(pl.LightningModule, ABC):
             if not callable(now.get(name)) and now.get(name) != past.get(name)
         }
         configs = self.trainer.lr_scheduler_configs
-        carry_over(
-            checkpoint,
-            self.trainer.optimizers[0],
-            configs[0].scheduler if configs else None,
-            changed,
-            same_optimizer=_class_of(now.get("optimizer")) == _class_of(past.get("optimizer")),
-        )
+        optimizer, scheduler = self.trainer.optimizers[0], configs[0].scheduler if configs else None
+        same_optimizer = _class_of(now.get("optimizer")) == _class_of(past.get("optimizer"))
+        check_optimizer(checkpoint, optimizer, scheduler, same_optimizer)
+        carry_over(checkpoint, optimizer, scheduler, changed, same_optimizer)
 
 
 def _class_of(spec: Any) -> Any:

@@ -7,6 +7,9 @@ from torchmetrics import Metric
 __all__ = ["LossAndAccuracy"]
 
 
+SUMS = ("loss", "correct", "count")
+
+
 class LossAndAccuracy(Metric):
     """Mean loss and accuracy over all images seen, in one pass and on their device.
 
@@ -34,13 +37,13 @@ class LossAndAccuracy(Metric):
     def so_far(self) -> dict[str, float]:
         """Give the sums of all devices, to go on from in another process."""
         with self.sync_context():
-            return {name: getattr(self, name).item() for name in ("loss", "correct", "count")}
+            return {name: getattr(self, name).item() for name in SUMS}
 
     def go_on(self, sums: dict[str, float]) -> None:
         """Take over sums."""
         self.reset()
-        for name, value in sums.items():
-            getattr(self, name).fill_(value)
+        for name in SUMS:
+            getattr(self, name).fill_(sums.get(name, 0))
 
     def compute(self) -> dict[str, Tensor]:
         """Give ``loss`` and ``accuracy`` (in [0, 1]) over what was counted."""

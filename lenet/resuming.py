@@ -1,0 +1,168 @@
+"""Going on from a checkpoint whose progress may be damaged, or a stranger's.
+
+Lightning takes the loops, callbacks, optimizers and schedules of a checkpoint as they are, and
+stumbles over them now or epochs later. What is of another kind than this training's own is refused
+before the first batch, and what still goes wrong when it is restored is told by the file's name.
+"""
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lenet.errors import UserError
+
+__all__ = ["check_optimizer", "check_progress", "naming"]
+
+MAX_STEPS = 10**8
+
+
+@contextlib.contextmanager
+def naming(trainer: pl.Trainer) -> Iterator[None]:
+    """Make what fails because of a checkpoint a mistake of one line that names it.
+
+    Raises:
+        UserError: If Lightning cannot restore it, or the optimizer cannot step with what it got.
+    """
+    try:
+        yield
+    except (UserError, MisconfigurationException, OSError, torch.OutOfMemoryError):
+        raise
+    except Exception as e:
+        if trainer.ckpt_path is None or not _restores(e):
+            raise
+        said = " ".join(str(e).split())[:300].rstrip(".")
+        reason = said if type(e) is ValueError else f"{type(e).__name__}: {said}"
+        raise UserError(
+            f"--ckpt_path {trainer.ckpt_path}: cannot be restored ({reason}). It is damaged, or of "
+            "another training than this."
+        ) from e
+
+
+def _restores(e: Exception) -> bool:
+    """Tell whether something fails because of what was restored, by where it does."""
+    frames = [
+        (f.filename.replace("\\", "/"), f.name) for f in traceback.extract_tb(e.__traceback__)
+    ]
+    # By what fails at once. Saving is of the same file of Lightning's.
+    for file, name in frames:
+        if name in ("check_progress", "check_optimizer", "carry_over") or (
+            file.endswith("/checkpoint_connector.py") and name.lstrip("_").startswith("re")
+        ):
+            return True
+    # By what fails later: a step of the optimizer, or a callback that counts. What they call of
+    # PyTorch belongs to them, but not the model, which is called from within an optimizer.
+    for file, name in reversed(frames):
+        if "/torch/optim/" in file:
+            return True
+        if "/torch/" not in file:
+            counts = "/pytorch/callbacks/" in file or name == "check_monitor_top_k"
+            return counts and type(e) in (AttributeError, KeyError, TypeError)
+    return False
+
+
+def check_progress(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
+    """Refuse what a checkpoint says of loops and callbacks, if it is of another kind.
+
+    Raises:
+        ValueError: With the name of the first value that cannot be.
+    """
+    callbacks = {callback.state_key: callback.state_dict() for callback in trainer.callbacks}  # pyright: ignore[reportAttributeAccessIssue]
+    _check_like(checkpoint["callbacks"], callbacks, "callbacks")
+    figures = {"lr": 0.0, "loss": 0.0, "correct": 0, "count": 0}
+    _check_like(checkpoint.get("train_figures"), figures, "train_figures")
+    loop = checkpoint["loops"]["fit_loop"]
+    _check_like(loop, trainer.fit_loop.state_dict(), "loops.fit_loop", counts=True)
+    epochs = loop["epoch_progress"]["current"]["processed"]
+    for name, count in (("epochs", epochs), ("global_step", checkpoint["global_step"])):
+        _check_like(count, 0, name, counts=True)
+        if count > MAX_STEPS:  # a schedule that was changed is taken there step by step
+            raise ValueError(f"{name} cannot be {count}")
+
+
+def check_optimizer(
+    checkpoint: dict[str, Any], optimizer: Optimizer, scheduler: Any, same_optimizer: bool
+) -> None:
+    """Refuse the saved state of an optimizer and its schedule, if it is of another kind.
+
+    Raises:
+        ValueError: With the name of the first value that cannot be.
+    """
+    if not checkpoint["optimizer_states"]:
+        raise ValueError("optimizer_states is empty")
+    for saved in checkpoint["optimizer_states"] if same_optimizer else ():
+        groups = optimizer.state_dict()["param_groups"]
+        _check_like(saved["param_groups"], groups, "optimizer_states.param_groups")
+        _check_moments(saved, optimizer)
+    fresh = None if scheduler is None else scheduler.state_dict()
+    for saved in checkpoint["lr_schedulers"]:
+        _check_like(saved, fresh, "lr_schedulers")
+
+
+def _check_like(saved: Any, fresh: Any, name: str, counts: bool = False) -> None:
+    """Refuse a value that is of another kind than this training's own, where it has one.
+
+    Numbers are of one kind, unless they count: then they are whole and not negative.
+    """
+    inner: list[Any] = []
+    if isinstance(fresh, dict):
+        fits = isinstance(saved, dict)
+        inner = [(key, saved[key], fresh[key]) for key in fresh if fits and key in saved]
+    elif isinstance(fresh, (list, tuple)):
+        fits = isinstance(saved, (list, tuple))
+        inner = [(i, value, fresh[0]) for i, value in enumerate(saved)] if fits and fresh else []
+    elif isinstance(fresh, str):
+        fits = isinstance(saved, str)
+    elif isinstance(fresh, Tensor) and fresh.numel() > 1:
+        fits = isinstance(saved, Tensor) and (saved.shape, saved.dtype) == (
+            fresh.shape,
+            fresh.dtype,
+        )
+    elif isinstance(fresh, (bool, int, float, Tensor)):
+        fits = isinstance(saved, (bool, int, float)) or (
+            isinstance(saved, Tensor) and saved.numel() == 1
+        )
+        if counts:
+            fits = isinstance(saved, int) and saved >= 0
+    else:
+        fits = True
+    if not fits and (counts or saved is not None):
+        raise ValueError(f"{name} cannot be {str(saved)[:40]!r}")
+    for key, value, own in inner:
+        _check_like(value, own, f"{name}.{key}", counts)
+
+
+def _check_moments(saved: dict[str, Any], optimizer: Optimizer) -> None:
+    """Refuse an optimizer's saved tensors that are of another shape than their parameters.
+
+    A fused kernel reads and writes as many values as the parameter has, whether they are there or
+    not. So what lies in memory in another order is also put in the parameter's.
+
+    Args:
+        saved: State of the optimizer, whose tensors are replaced where needed.
+        optimizer: This training's.
+
+    Raises:
+        ValueError: With the number of the parameter.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    fused = any(group.get("fused") for group in optimizer.param_groups)
+    numbers = [number for group in saved["param_groups"] for number in group["params"]]
+    for number, parameter in zip(numbers, parameters, strict=False):
+        state = saved["state"].get(number, {})
+        for name, value in state.items() if fused else ():
+            if not isinstance(value, Tensor) or (name == "step" and value.dim() == 0):
+                continue
+            if value.shape != parameter.shape:
+                raise ValueError(
+                    f"{name} of parameter {number} has the shape {tuple(value.shape)}, not "
+                    f"{tuple(parameter.shape)}"
+                )
+            if value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value).detach()

@@ -1,0 +1,132 @@
+"""Checkpoints at an address, served from this machine."""
+
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from lenet import load, remote
+from lenet.errors import UserError
+from tests.conftest import QUIET
+from tests.hostile import Call, saved
+
+
+class Server(BaseHTTPRequestHandler):
+    """Answer as the address asks for."""
+
+    files: dict[str, bytes]
+    asked: list[str]
+
+    def do_GET(self):
+        name = self.path.lstrip("/")
+        self.asked.append(name)
+        if name.startswith("to?"):
+            self.send_response(302)
+            self.send_header("Location", name[3:])
+            self.end_headers()
+        elif name in self.files:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html" if name == "page" else "data/zip")
+            if name != "endless":
+                length = len(self.files[name]) + (name == "short") + (name == "huge") * 2**40
+                self.send_header("Content-Length", str(length))
+            self.end_headers()
+            self.wfile.write(self.files[name])
+            while name == "endless":
+                try:
+                    self.wfile.write(bytes(1 << 20))
+                except OSError:
+                    break
+            if name == "silent":
+                time.sleep(2)
+        else:
+            self.send_error(404)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def site(good):
+    """Serve a checkpoint and worse, and give the address."""
+    bad = saved({"x": Call(bytearray, 10**12)}).read_bytes()
+    whole = good.read_bytes()
+    Server.files = {"best.ckpt": whole, "bad": bad, "page": b"<html>", "cut": whole[:9000]}
+    Server.files |= {"short": whole[:9000], "huge": whole, "endless": whole, "empty": b""}
+    Server.asked = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_checkpoint_at_an_address_is_tested_and_gone_on_from(lenet, site, good):
+    url = f"{site}/best.ckpt"
+    done = lenet("test", "--ckpt_path", url, *QUIET)
+    assert done.code == 0, done.err
+    assert f"Downloading {url} to" in done.err
+    [file] = Path("runs/downloads").rglob("best.ckpt")
+    assert file.read_bytes() == good.read_bytes()
+    assert (file.parent / "test.json").is_file()
+    options = ("--trainer.max_epochs", "2", "--trainer.limit_train_batches", "1")
+    done = lenet("fit", "--ckpt_path", url, *QUIET, *options)
+    assert done.code == 0, done.err
+    assert Path("runs/LeNet-Digits-1/checkpoints/best.ckpt").is_file()
+    assert load(url).hparams.num_classes == 10
+    assert Server.asked == ["best.ckpt"]  # once
+    assert lenet("test", "--ckpt_path", f"{site}/to?/best.ckpt", *QUIET).code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("nothing", "Not Found"),
+        ("bad", "refused, because it has more in it than tensors"),
+        ("page", "no checkpoint but text/html"),
+        ("cut", "not a whole checkpoint"),
+        ("empty", "not a whole checkpoint"),
+        ("short", "ended after 9,000 of 9,001 bytes"),
+        ("huge", "larger than 4 GB"),
+        ("to?file:///etc/passwd", "is not allowed"),
+        ("to?ftp://127.0.0.1/x", "unknown url type"),
+        ("to?/to?/nothing", "Not Found"),
+    ],
+)
+def test_what_cannot_be_fetched_is_a_mistake_of_one_line(lenet, site, name, reason):
+    done = lenet("test", "--ckpt_path", f"{site}/{name}", *QUIET)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    assert f"--ckpt_path {site}/{name}: cannot be fetched" in done.err.splitlines()[-1]
+    assert reason in done.err.splitlines()[-1]
+    assert not list(Path("runs").rglob("*.*"))
+
+
+def test_an_endless_or_silent_answer_is_given_up(site, monkeypatch):
+    monkeypatch.setattr(remote, "MAX_SIZE", 3 << 20)
+    with pytest.raises(UserError, match="larger than"):
+        load(f"{site}/endless")
+    monkeypatch.setattr(remote, "TIMEOUT", 0.2)
+    Server.files["silent"] = b""
+    monkeypatch.setattr(Server, "end_headers", lambda self: time.sleep(1))
+    with pytest.raises(UserError, match="timed out"):
+        load(f"{site}/silent")
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "s3://bucket/x.ckpt", "http://", "http://[::1"]
+)
+def test_other_addresses_are_refused(lenet, url):
+    done = lenet("test", "--ckpt_path", url)
+    assert done.code == 2
+    assert len(done.err.splitlines()) == 1
+    assert f"--ckpt_path {url}: " in done.err
+
+
+def test_a_server_that_is_not_there_is_named(lenet):
+    done = lenet("test", "--ckpt_path", "http://127.0.0.1:1/best.ckpt")
+    assert done.code == 2
+    assert "cannot be fetched" in done.err.splitlines()[-1]
