@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from lenet import __version__
-from lenet.errors import UserError
+from lenet.errors import UserError, one_line
 
 __all__ = ["main"]
 
@@ -60,7 +60,7 @@ def _is_ours(e: Exception) -> bool:
 
 
 def _fail(message: str, keep_lines: bool = False) -> NoReturn:
-    message = message if keep_lines else " ".join(message.split())
+    message = message if keep_lines else one_line(" ".join(message.split()))
     print(f"lenet: error: {message}", file=sys.stderr)
     raise SystemExit(2)
 

@@ -3,11 +3,33 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["UserError", "nearest"]
+__all__ = ["UserError", "nearest", "one_line", "printable"]
+
+LONGEST = 1000  # characters of a message
 
 
 class UserError(ValueError):
-    """A mistake that its user can mend. The program prints the message alone and exits with 2."""
+    """A mistake that its user can mend. The program prints the message alone and exits with 2.
+
+    Args:
+        message: The mistake and the way out. It becomes one line, whatever values are in it.
+        table: Lines below it.
+    """
+
+    def __init__(self, message: str, table: str = ""):
+        super().__init__(one_line(message) + (f"\n{table}" if table else ""))
+
+
+def one_line(text: str) -> str:
+    """Bring a message to one line of a length to read, the mistake and the way out kept."""
+    text = printable(text)
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}"
+
+
+def printable(text: str) -> str:
+    """Spell what is no visible character, such as one that a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def nearest(name: str, names: Iterable[str], most: int = 1) -> str:

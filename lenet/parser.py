@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
+import jsonargparse
+import yaml
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Callback
 from lightning.pytorch.cli import LightningArgumentParser
@@ -18,8 +20,9 @@ from lightning.pytorch.loggers import Logger
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lenet import reading
 from lenet.data import ImageDataModule
-from lenet.errors import UserError, nearest
+from lenet.errors import UserError, nearest, one_line
 from lenet.models import ImageClassifier
 
 __all__ = ["Parser", "check_nulls", "class_of", "complete", "explain", "subclasses"]
@@ -38,6 +41,12 @@ _BASES = {
     "logger": Logger,
 }
 
+# What jsonargparse reads by itself, such as the file that --model names, has a config's bounds.
+_load = jsonargparse.get_loader("yaml")
+jsonargparse.set_loader("yaml", lambda text: reading.load(text, _load), (yaml.YAMLError,))
+jsonargparse.Path.read_text = lambda self: reading.read_text(self.absolute, self.relative)
+jsonargparse.set_parsing_settings(config_read_mode_fsspec_enabled=False)  # nothing out of the web
+
 
 class Parser(LightningArgumentParser):
     """Lightning's parser, with one line for a mistake."""
@@ -48,7 +57,7 @@ class Parser(LightningArgumentParser):
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
         prog = parser.prog.replace(" [options]", "")
-        self.exit(2, f"{prog}: error: {explain(parser, message)}\n")
+        self.exit(2, f"{prog}: error: {one_line(explain(parser, message))}\n")
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """Give the help: that of a model or data with all that is said of it, without marks."""
