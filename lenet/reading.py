@@ -16,10 +16,13 @@ from lenet.errors import UserError
 
 __all__ = ["RefusedYAML", "check", "load", "read_text"]
 
-# The largest config is that of a folder with a name for each of ImageNet-21k's classes.
 MOST_BYTES = 1 << 20
-MOST_NODES = 50_000
+MOST_NODES = 20_000
 MOST_DEPTH = 50
+# jsonargparse copies a list for each item in it: as many as ImageNet has classes take seconds.
+MOST_ITEMS = 1_000
+# Each is a class, which costs a hundred times as much.
+FEW_ITEMS = {"callbacks": 50, "logger": 50}
 MOST_LENGTH = 10_000  # characters of a value
 # The same in C, where PyYAML has it: a megabyte would take the other one half a minute.
 SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -84,10 +87,12 @@ def load(text: str, loader: Callable[[str], Any] | None = None) -> Any:
     """
     check(text)
     try:
-        return yaml.load(text, Loader=SafeLoader) if loader is None else loader(text)
+        values = yaml.load(text, Loader=SafeLoader) if loader is None else loader(text)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
-        # PyYAML stumbles over values that are not what their tag says: !!int x, 2001-99-99.
-        raise yaml.YAMLError(f"a value is not what its tag says: {e}") from e
+        # PyYAML stumbles over what it does not refuse, such as !!int x.
+        raise yaml.YAMLError("a number or date in it is none, such as 2001-99-99") from e
+    _check_lists(values)
+    return values
 
 
 def check(text: str) -> None:
@@ -119,10 +124,22 @@ def check(text: str) -> None:
         elif len(event.value) > MOST_LENGTH:
             raise _refused(event, f"a value of {len(event.value):,} characters")
         if not isinstance(event, yaml.AliasEvent):
-            anchored[node.anchor if node else event.anchor] = size
+            anchored[node.anchor if node else getattr(event, "anchor", None)] = size
         if around:
             around[-1].add(event, *size)
             _within_bounds(event, around[-1].nodes, len(around) + size[1])
+
+
+def _check_lists(values: Any, key: str = "") -> None:
+    if isinstance(values, dict):
+        for name, value in values.items():
+            _check_lists(value, str(name).rpartition(".")[2].rstrip("+"))
+    elif isinstance(values, list):
+        most = FEW_ITEMS.get(key, MOST_ITEMS)
+        if len(values) > most:
+            raise RefusedYAML(problem=f"{key}: a list of more than {most:,}".lstrip(": "))
+        for value in values:
+            _check_lists(value)
 
 
 def _within_bounds(event: Any, nodes: int, depth: int) -> None:

@@ -13,7 +13,7 @@ LAUGHS = "\n".join(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (LAUGHS, "more than 50,000 values"),
+        (LAUGHS, "more than 20,000 values"),
         ("&a [*a]", "stands in what it stands for"),
         ("a: &a {b: {c: *a}}", "stands in what it stands for"),
         (10_000 * "[", "nested deeper than 50 levels"),
@@ -22,13 +22,15 @@ LAUGHS = "\n".join(
         ("a: 1\nb: 2\na: 3", "a stands twice"),
         ("{b: {a: 1, 'a': 1}}", "a stands twice"),
         (f"a: {'9' * 10_001}", "a value of 10,001 characters"),
-        ("- x\n" * (MOST_NODES + 1), "more than 50,000 values"),
+        ("- x\n" * (MOST_NODES + 1), "more than 20,000 values"),
+        (f"a: [{1_001 * 'x, '}]", "a: a list of more than 1,000"),
+        (f"trainer.callbacks+: [{51 * 'x, '}]", "callbacks: a list of more than 50"),
         ("#" * (2 << 20), "larger than 1 MB"),
         ("!!python/object/apply:os.system [touch ran]", "could not determine a constructor"),
-        ("!!int many", "not what its tag says"),
-        ("2001-99-99", "not what its tag says"),
-        ("!!bool perhaps", "not what its tag says"),
-        ("9" * 5_000, "not what its tag says"),
+        ("!!int many", "a number or date in it is none"),
+        ("2001-99-99", "a number or date in it is none"),
+        ("!!bool perhaps", "a number or date in it is none"),
+        ("9" * 5_000, "a number or date in it is none"),
         ("a: *b", "undefined alias"),
         ("--- 1\n--- 2", "single document"),
         ("a: \x00", ""),
@@ -48,7 +50,6 @@ def test_a_chain_of_aliases_is_as_deep_as_what_it_stands_for():
 def test_what_is_within_the_bounds_is_read():
     deep = (MOST_DEPTH - 1) * "[" + "1" + (MOST_DEPTH - 1) * "]"
     assert yaml.dump(load(deep), default_flow_style=True).strip() == deep
-    names = load("\n".join(f"- class {i}" for i in range(21_841)))  # of ImageNet-21k
-    assert len(names) == 21_841
+    assert len(load("\n".join(f"- class {i}" for i in range(1_000)))) == 1_000  # of ImageNet
     assert load("a: &a {x: 1}\nb: {<<: *a, y: *a}")["b"] == {"x": 1, "y": {"x": 1}}
     assert load("\ufeffa: 1") == {"a": 1}
