@@ -16,6 +16,7 @@ _WRONG = (
     r"Total length of `list` across ranks is zero",  # no images are held out for validation
     r"Be aware that when using `ckpt_path`, callbacks",  # an evaluation has none that keep
     r"Image size .* could be decompression bomb",  # twice as much is refused; less is a photograph
+    r"(Possibly c|C)orrupt EXIF data",  # of an image that is read all the same
     r".*isinstance\(treespec, LeafSpec\)",  # of Lightning to itself
 )
 
