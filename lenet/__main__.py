@@ -11,7 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 from lenet import __version__
-from lenet.errors import Interrupted, UserError, printable
+from lenet.errors import Interrupted, UserError, one_line
 
 __all__ = ["main"]
 
@@ -92,12 +92,14 @@ def _is_ours(e: Exception) -> bool:
     frames = traceback.extract_tb(e.__traceback__)
     here = os.path.dirname(__file__)
     under_way = any(frame.name == "advance" for frame in frames)  # of Lightning's loops
-    return under_way or frames[-1].filename.startswith(here)
+    # An optimizer says at its first step what it cannot optimize.
+    by_optimizer = os.path.join("torch", "optim") in frames[-1].filename
+    return (under_way and not by_optimizer) or frames[-1].filename.startswith(here)
 
 
 def _fail(message: str, keep_lines: bool = False) -> NoReturn:
-    message = message if keep_lines else " ".join(message.split())
-    print(f"lenet: error: {printable(message)}", file=sys.stderr)
+    message = message if keep_lines else one_line(" ".join(message.split()))
+    print(f"lenet: error: {message}", file=sys.stderr)
     raise SystemExit(2)
 
 

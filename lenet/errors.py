@@ -1,14 +1,35 @@
 """A user's mistake, how it is printed, and the nearest name to a misspelt one."""
 
 import difflib
-import re
 from collections.abc import Iterable
 
-__all__ = ["Interrupted", "UserError", "nearest", "printable"]
+__all__ = ["Interrupted", "UserError", "nearest", "one_line", "printable"]
+
+LONGEST = 1000  # characters of a message
 
 
 class UserError(ValueError):
-    """A mistake that its user can mend. The program prints the message alone and exits with 2."""
+    """A mistake that its user can mend. The program prints the message alone and exits with 2.
+
+    Args:
+        message: The mistake and the way out. It becomes one line, whatever values are in it.
+        table: Lines below it.
+    """
+
+    def __init__(self, message: str, table: str = ""):
+        super().__init__(one_line(message) + (f"\n{table}" if table else ""))
+
+
+def one_line(text: str) -> str:
+    """Bring a message to one line of a length to read, the mistake and the way out kept."""
+    text = printable(text)
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}"
+
+
+def printable(text: str) -> str:
+    """Spell what is no visible character, such as one that a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -30,9 +51,3 @@ def nearest(name: str, names: Iterable[str], most: int = 1) -> str:
     spelt = {known.lower(): known for known in names}
     close = difflib.get_close_matches(name.lower(), spelt, n=most, cutoff=0.6)
     return f" Did you mean {' or '.join(spelt[key] for key in close)}?" if close else ""
-
-
-def printable(message: str, most: int = 2000) -> str:
-    """Cut a message short, and spell out what a terminal would obey: it may quote a stranger."""
-    cut = message if len(message) <= most else f"{message[: most - 200]} ... {message[-190:]}"
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: repr(found[0]).strip("'"), cut)

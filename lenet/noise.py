@@ -18,6 +18,7 @@ _WRONG = (
     r"Be aware that when using `ckpt_path`, callbacks",  # an evaluation has none that keep
     r"You're resuming from a checkpoint that ended before the epoch ended",  # EpochSampler can
     r"Image size .* could be decompression bomb",  # twice as much is refused; less is a photograph
+    r"(Possibly c|C)orrupt EXIF data",  # of an image that is read all the same
     r".*isinstance\(treespec, LeafSpec\)",  # of Lightning to itself
 )
 

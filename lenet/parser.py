@@ -5,12 +5,15 @@ The one that matters is in there; this finds it and puts it into the words that 
 """
 
 import inspect
+import math
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
+import jsonargparse
+import yaml
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Callback
 from lightning.pytorch.cli import LightningArgumentParser
@@ -18,8 +21,9 @@ from lightning.pytorch.loggers import Logger
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lenet import reading
 from lenet.data import ImageDataModule
-from lenet.errors import UserError, nearest, printable
+from lenet.errors import UserError, nearest, one_line
 from lenet.models import ImageClassifier
 
 __all__ = ["Parser", "check_nulls", "class_of", "complete", "explain", "subclasses"]
@@ -37,6 +41,15 @@ _BASES = {
     "callbacks": Callback,
     "logger": Logger,
 }
+# Options of Lightning's that it does not check.
+LEAST = {"trainer.accumulate_grad_batches": 1}
+
+# What jsonargparse reads by itself, such as the file that --model names, has a config's bounds.
+_load = jsonargparse.get_loader("yaml")
+jsonargparse.set_loader("yaml", lambda text: reading.load(text, _load), (yaml.YAMLError,))
+_Path: Any = jsonargparse.Path  # pyright: ignore[reportPrivateImportUsage]
+_Path.read_text = lambda self: reading.read_text(self.absolute, self.relative)
+jsonargparse.set_parsing_settings(config_read_mode_fsspec_enabled=False)  # nothing out of the web
 
 
 class Parser(LightningArgumentParser):
@@ -48,7 +61,7 @@ class Parser(LightningArgumentParser):
             super().error(message, ex)
         parser = getattr(ex, "subcommand_parser", None) or self
         prog = parser.prog.replace(" [options]", "")
-        self.exit(2, f"{prog}: error: {printable(explain(parser, message))}\n")
+        self.exit(2, f"{prog}: error: {one_line(explain(parser, message))}\n")
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """Give the help: that of a model or data with all that is said of it, without marks."""
@@ -73,9 +86,13 @@ def explain(parser: ArgumentParser, message: str) -> str:
     if found := re.match(r"unrecognized arguments: (--?[\w.+-]+)", message):
         options = [name for action in parser._actions for name in action.option_strings]
         return f"{found[1]}: no such option.{nearest(found[1], options)}"
-    if found := re.search(r"does not accept option '([\w.]+)'", message):
+    if found := re.search(r"does not accept option '([^']+)'", message):
         names = [action.dest for action in parser._actions]
         return f"{found[1]}: no such option.{nearest(found[1], names)}"
+    if found := re.match(r"(?:Key must be a string, got: |Empty nested key: )(.*)", message):
+        return f"a config has the key {found[1].rstrip('.')}: an option's name is text."
+    if found := re.match(r"Unexpected config: (.*)", message, re.DOTALL):
+        return f"a config gives no option a value: {found[1]}"
     if '"subcommand"' in message or "argument subcommand" in message:
         given = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         verbs = list(parser._subcommands_action._name_parser_map)  # type: ignore[union-attr]
@@ -103,7 +120,7 @@ def explain(parser: ArgumentParser, message: str) -> str:
         if found[1]:
             types = dict.fromkeys(re.findall(r"Expected a <class '(\w+)'>", message))
             types.pop("NoneType", None)
-            return f"{option} {value}: expected {' or '.join(types)}."
+            return f"{option} {value}".rstrip() + f": expected {' or '.join(types)}."
         choices = [choice.strip("'") for choice in found[2].split(", ")]
         return f"{option} {value}: must be one of {', '.join(choices)}.{nearest(value, choices)}"
     if found := re.search(r"arguments are required: (.*)", reason):
@@ -152,13 +169,15 @@ def _arguments(class_paths: list[str]) -> Iterable[str]:
 
 
 def check_nulls(group: str, values: Any, cls: type) -> None:
-    """Refuse a null where an option needs a value, which jsonargparse lets pass.
+    """Refuse a null where an option needs a value, and numbers that nobody else refuses.
 
     Raises:
         UserError: With the option.
     """
     if values is None:
         raise UserError(f"--{group} null: needs a value. Leave it out for the default.")
+    for name, value in values.items():
+        _check_numbers(f"{group}.{name.replace('init_args.', '')}", value)
     if "class_path" in values:
         cls, values = class_of(values), values.get("init_args") or {}
     parser = ArgumentParser()
@@ -166,6 +185,16 @@ def check_nulls(group: str, values: Any, cls: type) -> None:
     for name, default in parser.get_defaults().items():
         if default is not None and "." not in name and values.get(name, default) is None:
             raise UserError(f"--{group}.{name} null: needs a value. Leave it out for the default.")
+
+
+def _check_numbers(option: str, value: Any) -> None:
+    for number in value if isinstance(value, list) else [value]:
+        if isinstance(number, int) and abs(number) >= 2**63:
+            raise UserError(f"--{option}: has more than 64 bits. Give a smaller number.")
+        if isinstance(number, float) and math.isnan(number):  # which no range refuses
+            raise UserError(f"--{option} nan: is not a number.")
+        if option in LEAST and number is not None and number < LEAST[option]:
+            raise UserError(f"--{option} {number}: must be at least {LEAST[option]}.")
 
 
 def complete(verb: str, model: Any, data: Any) -> None:

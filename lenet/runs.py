@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from lenet import reading
 from lenet.errors import UserError
 
 __all__ = [
@@ -140,18 +141,23 @@ def read_config(config: str | Path, name: str = "") -> dict[str, Any]:
         UserError: If there is no such file, or it is not YAML with options in it.
     """
     name = name or f"--config {config}"
+    is_file = os.path.isfile(config)
+    text = reading.read_text(config, name) if is_file else str(config)
     try:
-        is_file = os.path.isfile(config)
-        values = yaml.safe_load(Path(config).read_text("utf-8") if is_file else str(config))
-    except UnicodeDecodeError as e:
-        raise UserError(f"{name}: not a text file, let alone YAML.") from e
+        values = reading.load(text)
     except yaml.YAMLError as e:
-        line = f"line {mark.line + 1}: " if (mark := getattr(e, "problem_mark", None)) else ""
-        raise UserError(f"{name}: not YAML, {line}{getattr(e, 'problem', e)}.") from e
+        what = "" if isinstance(e, reading.RefusedYAML) else "not YAML, "
+        mark = getattr(e, "problem_mark", None)
+        # The end of a text is said to be on a line of its own.
+        line = f"line {min(mark.line, text.count(chr(10))) + 1}: " if mark else ""
+        problem = " ".join(str(getattr(e, "problem", None) or e).split())
+        raise UserError(f"{name}: {what}{line}{problem}.") from e
     if values is None or isinstance(values, dict):
         return values or {}
-    what = "a folder, not a file" if os.path.isdir(config) else "no such file"
-    raise UserError(f"{name}: {'has no options in it' if is_file else what}.")
+    what = "not a file" if os.path.exists(config) else "no such file"
+    what = "a folder, not a file" if os.path.isdir(config) else what
+    what = "has no options in it" if is_file else what
+    raise UserError(f"{name}: {what}.")
 
 
 def _take(root: Path, name: str) -> Path:

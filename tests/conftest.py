@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from lenet.__main__ import main
 from tests.small import write_data, write_mnist
@@ -17,6 +18,12 @@ from tests.small import write_data, write_mnist
 # Tests run beside each other: one thread each is faster than all of them on all cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+# Cases out of hypothesis: the same ones each time, and others with --hypothesis-profile=long.
+always = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("ci", max_examples=100, derandomize=True, **always)
+settings.register_profile("long", max_examples=2_000, **always)
+settings.load_profile("ci")
 
 REPOSITORY = Path(__file__).parent.parent
 SILENT = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]

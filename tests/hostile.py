@@ -1,45 +1,84 @@
-"""Checkpoints as a stranger would make them."""
+"""``lenet`` on what nobody would give it by accident, and what must come of that."""
 
+import contextlib
 import io
-import zipfile
-from collections.abc import Callable
+import os
+import re
+import resource
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
+from lightning.pytorch.cli import LightningCLI
 
-PLAIN = Path("plain.ckpt")
+from lenet.__main__ import main
+from lenet.cli import LeNetCLI
+from tests.conftest import Finished
 
-
-class Call:
-    """What a pickle says to call when it is loaded, and with what."""
-
-    def __init__(self, function: Callable[..., Any], *args: Any):
-        self.call = (function, args)
-
-    def __reduce__(self):
-        return self.call
+SECONDS = 60  # a hang, not a busy machine
+LINE = re.compile(r"lenet( \w+)?: error: \S.{0,1990}")
+KEPT = ("parser", "_subcommand_method_arguments", "_subcommand_parsers")
 
 
-def saved(content: Any, path: str = "hostile.ckpt") -> Path:
-    torch.save(content, path)
-    return Path(path)
+class TooSlow(BaseException):
+    """Not caught by anything that is tested."""
 
 
-def packed(archive: Path, path: str = "hostile.ckpt", **changes: bytes) -> Path:
-    """Write an archive again, with other contents for some of its parts."""
-    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(path, "w") as new:
-        for info in old.infolist():
-            name = info.filename.partition("/")[2]
-            new.writestr(info.filename, changes.pop(name, None) or old.read(info))
-        for name, content in changes.items():
-            new.writestr(name, content)
-    return Path(path)
+def reuse_the_parsers(monkeypatch) -> None:
+    """Build the parsers of all commands once: they take 0.3 s, and a config 0.01 s."""
+    built: dict[str, Any] = {}
+
+    def setup_parser(self, *args, **kwargs):
+        if not built:
+            LightningCLI.setup_parser(self, *args, **kwargs)
+            built.update({name: getattr(self, name) for name in KEPT})
+        vars(self).update(built)
+
+    monkeypatch.setattr(LeNetCLI, "setup_parser", setup_parser)
 
 
-def pickled(opcodes: bytes, path: str = "hostile.ckpt") -> Path:
-    """Write an archive whose description is this program."""
-    buffer = io.BytesIO()
-    torch.save({}, buffer)
-    Path("empty").write_bytes(buffer.getvalue())
-    return packed(Path("empty"), path, **{"data.pkl": opcodes})
+def run(*args: str) -> Finished:
+    """Run ``lenet`` in this process, and fail if it does not come to an end."""
+
+    def stop(*_):
+        raise TooSlow
+
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    files, before = set(os.listdir()), signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main([str(arg) for arg in args])
+    except SystemExit as e:
+        code = e.code if isinstance(e.code, int) else int(e.code is not None)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert set(os.listdir()) == files
+    return Finished(code, out.getvalue(), err.getvalue())
+
+
+def check(done: Finished) -> None:
+    """Check that a config was taken, or refused in a line that helps, and that it did nothing."""
+    assert done.code in (0, 2), done
+    assert "Traceback" not in done.err
+    if done.code == 2:
+        lines = [line for line in done.err.splitlines() if ": error:" in line]
+        assert len(lines) == 1, done.err
+        # One mistake has a table below it.
+        assert done.err.splitlines()[-1] == lines[0] or "do not fit this ConvNet" in lines[0]
+        assert LINE.fullmatch(lines[0]), lines[0]
+        assert lines[0].isprintable()
+
+
+@contextlib.contextmanager
+def little_memory(more: int = 4 << 30) -> Iterator[None]:
+    """Let this process have so many bytes more than it has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + more, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)

@@ -15,7 +15,7 @@ import torch
 from lenet import load
 from lenet.errors import UserError, printable
 from tests.conftest import QUIET, TINY
-from tests.hostile import Call, packed, pickled, saved
+from tests.hostile_checkpoints import Call, packed, pickled, saved
 
 MANY = "more in it than any checkpoint"
 CODE = "which could run code"

@@ -10,7 +10,7 @@ import pytest
 from lenet import load, remote
 from lenet.errors import UserError
 from tests.conftest import QUIET
-from tests.hostile import Call, saved
+from tests.hostile_checkpoints import Call, saved
 
 
 class Server(BaseHTTPRequestHandler):

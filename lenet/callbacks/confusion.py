@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lenet.callbacks.drawing import BLUE, INK, RED, draw, shortened, spelt
+from lenet.data.own import cell
 from lenet.writing import aside
 
 __all__ = ["draw_confusion", "per_class", "write_classes"]
@@ -50,7 +51,7 @@ def write_classes(path: Path, counts: Tensor, classes: Sequence[str]) -> Path:
         rows = zip(classes, *(column.tolist() for column in columns.values()), strict=True)
         for name, *parts, support in rows:
             said = ["" if math.isnan(part) else f"{part:.6f}" for part in parts]
-            writer.writerow([name, *said, support])
+            writer.writerow([cell(name), *said, support])
     return path
 
 

@@ -9,7 +9,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from lenet.data.files import opened
 from lenet.data.own import OwnImages, shown
+from lenet.errors import printable
 
 __all__ = ["say_left_out", "say_predictions", "write_pairs"]
 
@@ -60,8 +62,7 @@ def write_pairs(path: Path, files: list[str], seen: Tensor, titles: list[str]) -
 def _thumbnail(file: str) -> Image.Image:
     """Make a small picture of a file, as it was given; what is transparent is chequered."""
     try:
-        with Image.open(file) as image:
-            image.draft("RGB", (2 * GIVEN_SIZE, 2 * GIVEN_SIZE))
+        with opened(file, 2 * GIVEN_SIZE) as image:
             small = ImageOps.exif_transpose(image)
         if small.mode == "F" or small.mode.startswith("I"):
             values = torch.from_numpy(np.array(small.convert("F"))).nan_to_num(0, 0, 0)
@@ -87,7 +88,7 @@ def say_predictions(own: OwnImages, said: list[str]) -> None:
     """Print the first predictions, and what was left out."""
     print(f"Predicted {len(own):,} of {len(own) + len(own.left_out):,} images:")
     for file, text in list(zip(own.paths, said, strict=True))[:SAID]:
-        print(f"  {shown(file)}: {text}")
+        print(printable(f"  {shown(file)}: {text}"))
     if len(own) > SAID:
         print(f"  and {len(own) - SAID:,} more")
     say_left_out(own)
@@ -96,4 +97,4 @@ def say_predictions(own: OwnImages, said: list[str]) -> None:
 def say_left_out(own: OwnImages) -> None:
     """Print on standard error what was left out, with its reason."""
     for file, reason in own.left_out:
-        print(f"lenet: {shown(file)}: left out: {reason}", file=sys.stderr)
+        print(printable(f"lenet: {shown(file)}: left out: {reason}"), file=sys.stderr)

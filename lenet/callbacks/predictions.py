@@ -14,7 +14,7 @@ from torchvision.utils import save_image
 from lenet import runs
 from lenet.callbacks.own import say_left_out, say_predictions, write_pairs
 from lenet.data import ImageDataModule
-from lenet.data.own import OwnImages, shown
+from lenet.data.own import OwnImages, cell
 from lenet.errors import UserError
 from lenet.writing import aside
 
@@ -112,7 +112,7 @@ class PredictionWriter(pl.Callback):
         print(f"Predicted {len(indices):,} images, {right:,} of them right.")
 
     def _write_own(self, run: Path, data: ImageDataModule, own: OwnImages, found: Tensor) -> None:
-        paths, every = [shown(path) for path in own.paths], torch.arange(len(own))
+        paths, every = own.paths, torch.arange(len(own))
         write_table(run / "predictions.csv", data.classes, every, None, found, paths)
         first = slice(100 if self.num_images is None else self.num_images)
         names = [data.classes[i] for i in found[first].argmax(dim=1)]
@@ -158,10 +158,10 @@ def write_table(
         for i, index in enumerate(indices.tolist()):
             row = [index]
             if names:
-                row.append(names[index])
+                row.append(cell(names[int(index)], is_path=True))
             if labels is not None:
-                row.append(classes[labels[i]])
-            row += [classes[predicted[i]], f"{confidence[i]:.6f}"]
+                row.append(cell(classes[int(labels[i])]))
+            row += [cell(classes[predicted[i]]), f"{confidence[i]:.6f}"]
             writer.writerow([*row, *(f"{p:.6f}" for p in probabilities[i].tolist())])
 
 

@@ -4,24 +4,41 @@ What a file becomes depends on the file and the options alone, so that it is the
 are decoded beforehand or each when it is asked for.
 """
 
+import contextlib
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 
 from lenet.errors import UserError
 
-__all__ = ["Framing", "ImageFiles", "cores", "decode", "frame", "is_colour", "why"]
+__all__ = [
+    "Framing",
+    "ImageFiles",
+    "cores",
+    "decode",
+    "frame",
+    "is_colour",
+    "opened",
+    "readable",
+    "why",
+]
 
 Framing = Literal["crop", "pad", "stretch"]
 GREY = ("1", "L", "LA", "La", "I", "F")
 NAMED = 3  # broken files that a message names
+# Formats that Pillow does not decode itself: stubs, and one that it starts Ghostscript for.
+NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
+LARGE = 25_000_000  # pixels: an image of more takes up to gigabytes, so one is decoded at a time
+SLAB = 1024  # rows that are worked on together
+_one_large = threading.Lock()
 
 
 class ImageFiles:
@@ -98,6 +115,28 @@ class ImageFiles:
             return why(e)
 
 
+def readable() -> list[str]:
+    """Name the formats that are read."""
+    Image.init()
+    return [kind for kind in Image.OPEN if kind not in NOT_DECODED]
+
+
+@contextlib.contextmanager
+def opened(path: str, enough: int) -> Iterator[Image.Image]:
+    """Open an image file, as a whole no larger than memory allows.
+
+    Args:
+        path: The file.
+        enough: Pixels of the longer side that are enough, where a format can give fewer.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError("not a file")  # such as a pipe, which would be waited for
+    with Image.open(path, formats=readable()) as image:
+        image.draft(None, (enough, enough))  # a large JPEG is decoded to a part of its size
+        with _one_large if image.width * image.height > LARGE else contextlib.nullcontext():
+            yield image
+
+
 def why(e: Exception) -> str:
     """Say in a few words why an image cannot be read."""
     if isinstance(e, Image.UnidentifiedImageError):
@@ -122,20 +161,23 @@ def decode(path: str, channels: int, size: int, framing: Framing = "crop") -> Te
         framing: ``"crop"`` scales the shorter side to the size and cuts the longer one off evenly,
             ``"pad"`` scales the longer side and fills up with black, ``"stretch"`` scales both.
     """
-    with Image.open(path) as file:
-        file.draft(None, (2 * size, 2 * size))  # a large JPEG is decoded to a part of its size
+    with opened(path, 2 * size) as file:
         return frame(file, channels, size, framing)
 
 
 def frame(picture: Image.Image, channels: int, size: int, framing: Framing = "crop") -> Tensor:
     """Bring an image to size and to grey or colour as :func:`decode` does a file."""
-    image: Image.Image = ImageOps.exif_transpose(picture)
+    image = picture
+    image.load()  # which turns a TIFF
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if image.mode == "F" or image.mode.startswith("I"):
         image = to_bytes(image)
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    image = image.convert("RGB" if channels == 3 else "L")
+    mode = "RGB" if channels == 3 else "L"
+    image = image if image.mode == mode else image.convert(mode)
     if framing == "crop":
         image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
     elif framing == "pad":
@@ -155,21 +197,25 @@ def to_bytes(image: Image.Image) -> Image.Image:
     Raises:
         ValueError: If there are numbers beyond.
     """
-    values = np.asarray(image).astype(np.float64)
-    low, high = values.min(), values.max()
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 65535):  # nor not-a-number
         raise ValueError(f"grey from {low:g} to {high:g}, save it with 8 or 16 bits")
-    if image.mode == "F" and high <= 1:
-        values *= 255
-    elif image.mode.startswith("I;16") or high > 255:
-        values //= 256
-    return Image.fromarray(values.round().astype(np.uint8))
+    result = np.empty(values.shape, dtype=np.uint8)
+    for top in range(0, len(values), SLAB):  # of a large one, copies would take gigabytes
+        part = values[top : top + SLAB].astype(np.float64)
+        if image.mode == "F" and high <= 1:
+            part *= 255
+        elif image.mode.startswith("I;16") or high > 255:
+            part //= 256
+        result[top : top + SLAB] = part.round()
+    return Image.fromarray(result)
 
 
 def is_colour(path: str) -> bool:
     """Tell from a file's header whether it has colours. A broken one has none."""
     try:
-        with Image.open(path) as image:
+        with opened(path, 1) as image:
             return image.mode not in GREY and not image.mode.startswith("I;")
     except Exception:  # counted when all are decoded
         return False

@@ -1,6 +1,7 @@
 """The user's own images, in a folder per class."""
 
 import hashlib
+import os
 from typing import Any
 
 import torch
@@ -120,7 +121,7 @@ class ImageFolder(ImageDataModule):
 
     def _check_drawn(self, names: list[str]) -> None:
         """Refuse to test on others than a training of this folder held out."""
-        sum_ = hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+        sum_ = hashlib.sha256(os.fsencode("\n".join(names))).hexdigest()[:16]
         if (self._drawn or {}).get(str(self.root)) not in (None, sum_):
             raise UserError(
                 f"--data.root {self.root}: the images that are drawn for testing are not those of "

@@ -72,7 +72,7 @@ def _planes(image: Image.Image) -> list[np.ndarray]:
     if not opaque.any():
         return [alpha]
     low, high = np.percentile(_luma(colours[opaque]), (5, 95))
-    if high - low < 0.25:
+    if high - low < 0.25 and not opaque.all():
         return [alpha]  # of one colour: what is drawn is where it is
     paper = np.median(colours[opaque], axis=0)
     colours = paper + (colours - paper) * alpha[..., None]

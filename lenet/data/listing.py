@@ -75,6 +75,8 @@ def _list_classes(root: Path, folder: Path) -> Part:
     """List the images of each class, at any depth below its folder, in an order of their own."""
     found: Part = {}
     for name in _folders(folder):
+        if os.fsencode(name).decode(errors="replace") != name:
+            raise UserError(f"{folder}: the folder {name!r} has no name in UTF-8. Rename it.")
         # An accent is one character on one system and two on another.
         paths = found.setdefault(unicodedata.normalize("NFC", name), [])
         for place, _, files in os.walk(folder / name):

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,13 +12,10 @@ from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image
 from torch import Tensor
 
-from lenet.data.files import NAMED, cores, why
+from lenet.data.files import NAMED, cores, opened, readable, why
 from lenet.errors import UserError
 
-__all__ = ["OwnImages", "find_images", "shown"]
-
-# Registered with Pillow, which decodes no pixels of theirs.
-STUBS = ("BUFR", "GRIB", "HDF5", "MPEG")
+__all__ = ["OwnImages", "cell", "find_images", "shown"]
 
 
 class OwnImages:
@@ -66,9 +64,7 @@ class OwnImages:
 
     def _try(self, file: str) -> Tensor | str:
         try:
-            with Image.open(file) as image:
-                # A large JPEG is decoded to a part of its size.
-                image.draft(None, (self._enough, self._enough))
+            with opened(file, self._enough) as image:
                 return self._prepare(image)
         except Exception as e:  # what a decoder raises depends on the format and on the damage
             return why(e)
@@ -123,6 +119,16 @@ def shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
+def cell(name: str, is_path: bool = False) -> str:
+    """Spell a name for a table, so that no spreadsheet takes a stranger's for a formula.
+
+    Only what calls a function or a program is changed: ``-1`` and ``+`` are good names of classes.
+    """
+    if not re.match(r"[=+\-@\t\r].*[(|!]", name, re.DOTALL):
+        return shown(name)
+    return shown(f"./{name}" if is_path else f"'{name}")
+
+
 def _hide(folders: list[str]) -> None:
     """Keep a walk out of folders whose names begin with a dot."""
     folders[:] = [name for name in folders if name[0] != "."]
@@ -137,6 +143,5 @@ def _once(files: Iterable[str]) -> list[str]:
 
 
 def _endings() -> set[str]:
-    Image.init()
-    known = Image.registered_extensions().items()
-    return {end for end, kind in known if kind in Image.OPEN and kind not in STUBS}
+    kinds = readable()
+    return {end for end, kind in Image.registered_extensions().items() if kind in kinds}

@@ -188,8 +188,8 @@ def check_sides(stages: list[Stage], image_size: int) -> int:
         lines.append(f"{line:42} {'not a whole number' if out >= 1 else 'nothing is left'}")
         table = "\n".join(["  layer     (W - F + 2P) / S + 1", *lines])
         raise UserError(
-            f"images of {image_size}x{image_size} do not fit this ConvNet, as of {layer.name}:\n"
-            f"{table}\nWhat would fit: {'; or '.join(_ways_out(stages, layer, image_size))}."
+            f"images of {image_size}x{image_size} do not fit this ConvNet, as of {layer.name}:",
+            f"{table}\nWhat would fit: {'; or '.join(_ways_out(stages, layer, image_size))}.",
         )
     return side
 
