@@ -1,8 +1,8 @@
 """The safe reading of checkpoints, and ``load`` for Python.
 
 A checkpoint is a stranger's file until proven otherwise. It is looked at before it is read (see
-``safety``), and read with ``weights_only=True``, so that nothing in it runs. It also names classes,
-which is for ``importing`` to allow.
+``safety.archive``), and read with ``weights_only=True``, so that nothing in it runs. It also names
+classes, which is for ``safety.importing`` to allow.
 """
 
 import functools
@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from lenet import runs, safety
+from lenet import runs
 from lenet.errors import UserError
-from lenet.importing import check_names
 from lenet.models import ImageClassifier
 from lenet.parser import subclasses
+from lenet.safety import archive
+from lenet.safety.importing import check_names
 
 __all__ = [
     "agreement",
@@ -41,9 +42,9 @@ def read(path: Path) -> dict[str, Any]:
         UserError: If it is not whole, not a checkpoint of ours, or has more than plain values.
     """
     try:
-        safety.inspect(path)
+        archive.inspect(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except safety.UnsafeError as e:
+    except archive.UnsafeError as e:
         raise UserError(f"--ckpt_path {path}: refused, because {e}.") from e
     except OSError:
         raise

@@ -13,12 +13,13 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import ModelSummary, ProgressBar, RichModelSummary
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from lenet import __version__, callbacks, checkpoints, importing, runs
+from lenet import __version__, callbacks, checkpoints, runs
 from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
 from lenet.glance import Glance, configs_first, flat
 from lenet.models import ImageClassifier
 from lenet.parser import Parser, check_nulls, complete
+from lenet.safety import importing
 from lenet.trainer import Trainer
 
 __all__ = ["LeNetCLI"]

@@ -21,10 +21,10 @@ from lightning.pytorch.loggers import Logger
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lenet import reading
 from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest, one_line
 from lenet.models import ImageClassifier
+from lenet.safety import config
 
 __all__ = ["Parser", "check_nulls", "class_of", "complete", "explain", "subclasses"]
 
@@ -46,9 +46,9 @@ LEAST = {"trainer.accumulate_grad_batches": 1}
 
 # What jsonargparse reads by itself, such as the file that --model names, has a config's bounds.
 _load = jsonargparse.get_loader("yaml")
-jsonargparse.set_loader("yaml", lambda text: reading.load(text, _load), (yaml.YAMLError,))
+jsonargparse.set_loader("yaml", lambda text: config.load(text, _load), (yaml.YAMLError,))
 _Path: Any = jsonargparse.Path  # pyright: ignore[reportPrivateImportUsage]
-_Path.read_text = lambda self: reading.read_text(self.absolute, self.relative)
+_Path.read_text = lambda self: config.read_text(self.absolute, self.relative)
 jsonargparse.set_parsing_settings(config_read_mode_fsspec_enabled=False)  # nothing out of the web
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from lenet import reading
 from lenet.errors import UserError
+from lenet.safety.config import RefusedYAML, load, read_text
 
 __all__ = [
     "CONFIG",
@@ -110,7 +110,7 @@ def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -
             "--trainer.default_root_dir."
         )
     if "://" in ckpt_path:
-        from lenet.remote import fetch
+        from lenet.safety.remote import fetch
 
         return fetch(ckpt_path, root)
     path = Path(ckpt_path).expanduser()
@@ -142,11 +142,11 @@ def read_config(config: str | Path, name: str = "") -> dict[str, Any]:
     """
     name = name or f"--config {config}"
     is_file = os.path.isfile(config)
-    text = reading.read_text(config, name) if is_file else str(config)
+    text = read_text(config, name) if is_file else str(config)
     try:
-        values = reading.load(text)
+        values = load(text)
     except yaml.YAMLError as e:
-        what = "" if isinstance(e, reading.RefusedYAML) else "not YAML, "
+        what = "" if isinstance(e, RefusedYAML) else "not YAML, "
         mark = getattr(e, "problem_mark", None)
         # The end of a text is said to be on a line of its own.
         line = f"line {min(mark.line, text.count(chr(10))) + 1}: " if mark else ""

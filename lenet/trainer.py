@@ -13,7 +13,7 @@ from lenet import checkpoints, runs
 from lenet.callbacks import BestCheckpoint, FiniteLoss, Interruption, LastCheckpoint, MetricsFile
 from lenet.data import ImageDataModule
 from lenet.models import ImageClassifier
-from lenet.resuming import naming
+from lenet.safety.progress import naming
 from lenet.writing import WholeCheckpointIO
 
 __all__ = ["Trainer"]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lenet import load, remote
+from lenet import load
 from lenet.errors import UserError
+from lenet.safety import remote
 from tests.conftest import QUIET
 from tests.hostile_checkpoints import Call, saved
 

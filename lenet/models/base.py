@@ -19,7 +19,7 @@ from lenet.models.optimization import (
     check_schedule,
     schedule,
 )
-from lenet.resuming import check_optimizer, check_progress
+from lenet.safety.progress import check_optimizer, check_progress
 
 __all__ = ["ImageClassifier"]
 

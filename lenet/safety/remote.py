@@ -105,11 +105,11 @@ def _download(url: str, path: Path) -> None:
 
 def _check(path: Path) -> None:
     """Refuse what is no checkpoint, which would otherwise be in the way of the next download."""
-    from lenet import safety
+    from lenet.safety import archive
 
     try:
-        safety.inspect(path)
+        archive.inspect(path)
     except zipfile.BadZipFile as e:
         raise ValueError("it is not a whole checkpoint") from e
-    except safety.UnsafeError as e:
+    except archive.UnsafeError as e:
         raise ValueError(f"refused, because {e}") from e

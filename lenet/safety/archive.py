@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from lenet.unpickling import TOO_MANY, Ordered, Reader, Tensor, UnsafeError
+from lenet.safety.unpickling import TOO_MANY, Ordered, Reader, Tensor, UnsafeError
 
 __all__ = ["UnsafeError", "inspect"]
 

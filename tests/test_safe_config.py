@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from lenet.reading import MOST_DEPTH, MOST_NODES, load
+from lenet.safety.config import MOST_DEPTH, MOST_NODES, load
 
 LAUGHS = "\n".join(
     ["a0: &a0 [ha, ha]", *(f"a{i}: &a{i} [{', '.join(9 * [f'*a{i - 1}'])}]" for i in range(1, 30))]
