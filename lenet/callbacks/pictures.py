@@ -1,5 +1,6 @@
 """The pictures of a run: made when a training or an evaluation is over."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,11 @@ class Pictures(pl.Callback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Draw what a training came to that its user stopped."""
-        if isinstance(exception, KeyboardInterrupt) and trainer.state.fn == TrainerFn.FITTING:
+        """Draw what a training came to that its user stopped; the system would not wait for it."""
+        by_user = isinstance(exception, KeyboardInterrupt) and (
+            getattr(exception, "signum", signal.SIGINT) == signal.SIGINT
+        )
+        if by_user and trainer.state.fn == TrainerFn.FITTING:
             self.on_fit_end(trainer, pl_module)
 
     # Evaluation

@@ -151,7 +151,7 @@ def test_a_training_that_is_stopped_by_hand_has_its_pictures(lenet, monkeypatch)
             raise KeyboardInterrupt
 
     monkeypatch.setattr("lenet.LeNet.on_validation_epoch_start", stop)
-    assert lenet("fit", *DIGITS, *SILENT, "--trainer.max_epochs", "9").code == 1
+    assert lenet("fit", *DIGITS, *SILENT, "--trainer.max_epochs", "9").code == 130
     assert pictures() == OF_FIT
 
 
