@@ -342,25 +342,6 @@ def test_one_flag_changes_early_stopping_and_checkpointing(lenet):
     assert any("val/accuracy" in key and "'mode': 'max'" in key for key in state)
 
 
-# Several devices
-
-
-def test_two_processes_share_a_run_and_count_every_image_once(lenet_process):
-    # 180, 360 and 7 batches do not divide by two.
-    devices = ["--trainer.strategy", "ddp", "--trainer.devices", "2", "--data.batch_size", "51"]
-    done = lenet_process("run", *TINY, *devices)
-    assert done.code == 0, done.err
-    assert [path.name for path in Path("runs").iterdir()] == ["LeNet-Digits-1"]
-    with (RUN / "predictions.csv").open(newline="") as file:
-        predictions = list(csv.DictReader(file))
-    assert [int(row["index"]) for row in predictions] == list(range(360))
-    right = sum(row["label"] == row["prediction"] for row in predictions)
-    assert result("test")["test/accuracy"] == pytest.approx(right / 360)
-    together = result("test")
-    assert lenet_process("test", *QUIET, "--data.batch_size", "64").code == 0
-    assert result("test")["test/loss"] == pytest.approx(together["test/loss"], rel=1e-5)
-
-
 # The real thing
 
 

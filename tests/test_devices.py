@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import QUIET
+from tests.conftest import SILENT
 from tests.small import write_mnist
 
 EPOCHS = 3
 OPTIONS = [
     *("--model.lr", "0.01", "--data.val_size", "21", "--trainer.max_epochs", str(EPOCHS)),
-    *("--trainer.accelerator", "cpu", *QUIET),
+    *("--trainer.accelerator", "cpu", *SILENT),
 ]
 TWO = ["--trainer.strategy", "ddp", "--trainer.devices", "2", "--data.batch_size", "10"]
 ONE = ["--data.batch_size", "20"]  # the same batches in one process
@@ -48,6 +48,7 @@ def ran(tmp_path_factory):
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("Next:") == 1
+        assert done.stdout.count("Pictures in") == 3  # of training, validation and test
     return root
 
 
@@ -75,3 +76,7 @@ def test_two_processes_count_and_predict_each_image_once(ran, launcher):
     assert [row["prediction"] for row in together] == [row["prediction"] for row in alone]
     for name in ("best", "last"):
         assert (two / "checkpoints" / f"{name}.ckpt").exists()
+    names = [{path.name for path in run.glob("*.png")} for run in (one, two)]
+    assert names[0] == names[1]
+    for name in ("validate_classes.csv", "test_classes.csv"):
+        assert (one / name).read_text() == (two / name).read_text()

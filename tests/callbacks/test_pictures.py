@@ -180,20 +180,6 @@ def test_a_step_of_ones_own_that_gives_no_logits_is_no_error(lenet):
     assert pictures(Path("runs/Mine-Digits-1")) == OF_FIT | OF_VALIDATE
 
 
-def test_two_processes_count_what_one_counts(lenet, lenet_process):
-    # 7 batches do not divide by two, nor do 180 images by 51.
-    devices = ["--trainer.strategy", "ddp", "--trainer.devices", "2", "--data.batch_size", "51"]
-    done = lenet_process("fit", *BRIEF, *devices)
-    assert done.code == 0, done.err
-    assert pictures() == OF_FIT
-    done = lenet_process("test", *SILENT, *devices, "--trainer.accelerator", "cpu")
-    assert done.code == 0, done.err
-    assert done.out.count("Pictures in") == 1
-    together = {name: (RUN / name).read_bytes() for name in sorted(OF_TEST)}
-    assert lenet("test", *SILENT, "--data.batch_size", "64").code == 0
-    assert together == {name: (RUN / name).read_bytes() for name in sorted(OF_TEST)}
-
-
 def test_best_weights_are_lent_and_taken_back(lenet):
     assert lenet("fit", *DIGITS, *SILENT).code == 0
     model, trainer = package.LeNet(), package.Trainer(logger=False, accelerator="cpu")
