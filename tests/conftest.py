@@ -1,6 +1,7 @@
 """Fixtures: the program as its user runs it, and small MNIST files."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,10 @@ from hypothesis import HealthCheck, settings
 
 from lenet.__main__ import main
 from tests.small import write_data, write_mnist
+
+# What is started in the background ignores Ctrl-C, and so does all that it starts: CI's tests too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests run beside each other: one thread each is faster than all of them on all cores.
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -64,6 +64,17 @@ def test_two_processes_learn_what_one_learns(ran, launcher):
     assert float(figures[0][0]["train/loss"]) > float(figures[0][-1]["train/loss"])
 
 
+def test_one_process_tests_the_best_weights_of_two(ran, lenet, monkeypatch):
+    monkeypatch.setenv("PATH_DATASETS", str(ran / "data"))
+    run = ran / "ddp" / "runs" / "LeNet-MNIST-1"
+    together = json.loads((run / "test.json").read_text())
+    root = ["--trainer.default_root_dir", str(run.parent)]
+    assert lenet("test", "--ckpt_path", "best", *root, *SILENT).code == 0
+    alone = json.loads((run / "test.json").read_text())
+    assert alone["test/accuracy"] == together["test/accuracy"]
+    assert alone["test/loss"] == pytest.approx(together["test/loss"], abs=1e-5)
+
+
 @pytest.mark.parametrize("launcher", ["ddp", "torchrun"])
 def test_two_processes_count_and_predict_each_image_once(ran, launcher):
     one, two = (ran / name / "runs" / "LeNet-MNIST-1" for name in ("one", launcher))

@@ -43,7 +43,9 @@ class Interruption(Checkpoint):
         signals = [signal.SIGINT]
         if not SLURMEnvironment.detect():
             signals.append(signal.SIGTERM)  # under SLURM Lightning has its own use for it
-        self._before = {signum: signal.signal(signum, self._take) for signum in signals}
+        for signum in signals:
+            if signal.getsignal(signum) != signal.SIG_IGN:  # as it is in the background
+                self._before[signum] = signal.signal(signum, self._take)
 
     def _take(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None:
