@@ -37,7 +37,7 @@ def main(args: Sequence[str] | None = None) -> None:
         stop = e if isinstance(e, KeyboardInterrupt) else e.__context__
         if not isinstance(stop, KeyboardInterrupt):
             raise
-        _stopped(stop, "run" if "run" in args else "fit")
+        _stopped(stop, next((arg for arg in args if arg in ("fit", "run")), "fit"))
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)

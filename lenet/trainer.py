@@ -78,8 +78,8 @@ class Trainer(pl.Trainer):
             val_dataloaders: Validation data, if not from a data module.
             datamodule: Data module to train on.
             ckpt_path: Checkpoint to go on from: ``best`` or ``last`` of the newest run, a run's
-                folder (its last), or a file. From a run's last checkpoint, that run goes on;
-                from any other, a new run is started. By default training starts afresh.
+                folder (its last), a file, or its address. From a run's last checkpoint, that run
+                goes on; from any other, a new run is started. By default training starts afresh.
         """
         try:
             super().fit(
@@ -103,7 +103,7 @@ class Trainer(pl.Trainer):
             model: Model to measure.
             dataloaders: Data, if not from a data module.
             ckpt_path: Checkpoint to measure: ``best`` or ``last`` of the newest run, a run's folder
-                (its best), or a file.
+                (its best), a file, or its address.
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
@@ -125,7 +125,7 @@ class Trainer(pl.Trainer):
             model: Model to measure.
             dataloaders: Data, if not from a data module.
             ckpt_path: Checkpoint to measure: ``best`` or ``last`` of the newest run, a run's folder
-                (its best), or a file.
+                (its best), a file, or its address.
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
@@ -147,7 +147,7 @@ class Trainer(pl.Trainer):
             datamodule: Data module to predict on.
             return_predictions: Whether to return the probabilities, for Python.
             ckpt_path: Checkpoint to predict with: ``best`` or ``last`` of the newest run, a run's
-                folder (its best), or a file.
+                folder (its best), a file, or its address.
         """
         return super().predict(
             model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only=True
@@ -165,7 +165,7 @@ class Trainer(pl.Trainer):
             model: Model to train.
             datamodule: Data module to train and measure on.
             ckpt_path: Checkpoint to go on from: ``best`` or ``last`` of the newest run, a run's
-                folder (its last), or a file. By default training starts afresh.
+                folder (its last), a file, or its address. By default training starts afresh.
         """
         self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path)
         # It has averaged. From now on it would take the weights before the average out of a
@@ -196,7 +196,7 @@ class Trainer(pl.Trainer):
             output: File to write, which ends in .onnx, or in .pt2 for PyTorch's own. One that is
                 there is replaced. By default the checkpoint's name with .onnx, in its run.
             ckpt_path: Checkpoint to export: ``best`` or ``last`` of the newest run, a run's folder
-                (its best), or a file.
+                (its best), a file, or its address.
         """
         from lenet.export import export
 
@@ -223,7 +223,7 @@ class Trainer(pl.Trainer):
             model: Model to show.
             datamodule: Data module that it was trained on. Its images need not be there.
             ckpt_path: Checkpoint to show: ``best`` or ``last`` of the newest run, a run's folder
-                (its best), or a file.
+                (its best), a file, or its address.
             host: Address to listen on. 0.0.0.0 lets whoever can reach this machine open the page.
             port: Port to listen on, 0 for any. By default the first free one from 7860 on.
             open_browser: Whether to open the page in a browser, where there is one.

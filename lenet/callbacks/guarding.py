@@ -25,6 +25,9 @@ class Interruption(Checkpoint):
     signal that comes at an epoch's end, while it is validated, waits until that is done. A second
     one stops at once, with what was saved last.
 
+    A Checkpoint, since Lightning calls those last: what else follows the steps, such as an average
+    of the weights, has then followed this one.
+
     Args:
         keeps: Whether the training is saved.
     """
@@ -59,12 +62,7 @@ class Interruption(Checkpoint):
         self._before = {}
 
     def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
     ) -> None:
         """Save and stop, if that was asked for."""
         stepped, self._steps = trainer.global_step > self._steps, trainer.global_step
@@ -97,10 +95,8 @@ class Interruption(Checkpoint):
         self._give_back()
 
     def _is_asked(self, trainer: pl.Trainer) -> bool:
-        asked = self.signum is not None
-        if trainer.world_size == 1:
-            return asked
-        return trainer.strategy.reduce_boolean_decision(asked, all=False)
+        # Of any device. Lightning asks all of them at each step as well.
+        return trainer.strategy.reduce_boolean_decision(self.signum is not None, all=False)
 
     def _stop(self, trainer: pl.Trainer) -> None:
         where = f"step {trainer.global_step}, in epoch {trainer.current_epoch}"
@@ -122,8 +118,8 @@ class FiniteLoss(pl.Callback):
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         """Look at the loss of the step."""
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
@@ -150,11 +146,8 @@ class FiniteLoss(pl.Callback):
             return
         losses, self._losses = torch.stack(self._losses).float(), []
         bad = ~losses.isfinite()
-        found = bool(bad.any())
-        if trainer.world_size > 1:
-            found = trainer.strategy.reduce_boolean_decision(found, all=False)
-        if found:
-            first = int(bad.int().argmax()) if bad.any() else 0
+        if trainer.strategy.reduce_boolean_decision(bool(bad.any()), all=False):
+            first = int(bad.int().argmax())  # 0 where only another device's is bad
             step = trainer.global_step - len(losses) + 1 + first
             self._refuse(f"the loss is {float(losses[first])} at step {step}")
 

@@ -59,15 +59,6 @@ class LastCheckpoint(callbacks.ModelCheckpoint):
             torch.set_rng_state(self._random)
             self._random = None
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, once the figures of the epoch are on the disk: no checkpoint is ahead of them."""
-        for logger in trainer.loggers:
-            if isinstance(logger, MetricsFile):
-                figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-                logger.log_metrics({"epoch": trainer.current_epoch, **figures}, trainer.global_step)
-                logger.save()
-        super().on_train_epoch_end(trainer, pl_module)
-
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -145,8 +136,16 @@ class BestCheckpoint(LastCheckpoint):
         super().on_validation_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check the monitor, now that all figures are there, and save."""
+        """Check the monitor, now that all figures are there, write them to the disk, and save.
+
+        This is called before what keeps the last epoch, so neither checkpoint is ahead of them.
+        """
         _check_monitor("checkpoint", str(self.monitor), trainer)
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsFile):
+                figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+                logger.log_metrics({"epoch": trainer.current_epoch, **figures}, trainer.global_step)
+                logger.save()
         super().on_train_epoch_end(trainer, pl_module)
 
 

@@ -19,11 +19,10 @@ from lenet.models.optimization import (
     check_schedule,
     schedule,
 )
-from lenet.safety.progress import check_optimizer, check_progress
+from lenet.safety.progress import SO_FAR, check_optimizer, check_progress
 
 __all__ = ["ImageClassifier"]
 
-SO_FAR = "train_figures"  # of an epoch that is interrupted, in its checkpoint
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 

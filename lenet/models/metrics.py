@@ -7,9 +7,6 @@ from torchmetrics import Metric
 __all__ = ["LossAndAccuracy"]
 
 
-SUMS = ("loss", "correct", "count")
-
-
 class LossAndAccuracy(Metric):
     """Mean loss and accuracy over all images seen, in one pass and on their device.
 
@@ -37,12 +34,12 @@ class LossAndAccuracy(Metric):
     def so_far(self) -> dict[str, float]:
         """Give the sums of all devices, to go on from in another process."""
         with self.sync_context():
-            return {name: getattr(self, name).item() for name in SUMS}
+            return {name: getattr(self, name).item() for name in self.metric_state}
 
     def go_on(self, sums: dict[str, float]) -> None:
         """Take over sums."""
         self.reset()
-        for name in SUMS:
+        for name in self.metric_state:
             getattr(self, name).fill_(sums.get(name, 0))
 
     def compute(self) -> dict[str, Tensor]:

@@ -21,9 +21,10 @@ from torch.optim.lr_scheduler import LRScheduler
 from lenet.errors import UserError
 from lenet.glance import strings
 
-__all__ = ["ALLOWED", "check_names"]
+__all__ = ["ALLOWED", "ALLOWED_IN_RUNS", "check_names"]
 
 ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
+ALLOWED_IN_RUNS = (*ALLOWED, "lightning.pytorch.", "lightning.fabric.")  # callbacks, loggers
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _KINDS = (Optimizer, LRScheduler, nn.Module, LightningDataModule)
 _CLASS_OPTIONS = {"model", "data", "optimizer", "scheduler", "callbacks", "logger", "plugins"}

@@ -18,9 +18,10 @@ from torch.optim import Optimizer
 
 from lenet.errors import UserError
 
-__all__ = ["check_optimizer", "check_progress", "naming"]
+__all__ = ["SO_FAR", "check_optimizer", "check_progress", "naming"]
 
 MAX_STEPS = 10**8
+SO_FAR = "train_figures"  # of an epoch that is interrupted, in its checkpoint
 
 
 @contextlib.contextmanager
@@ -76,7 +77,7 @@ def check_progress(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
     callbacks = {callback.state_key: callback.state_dict() for callback in trainer.callbacks}  # pyright: ignore[reportAttributeAccessIssue]
     _check_like(checkpoint["callbacks"], callbacks, "callbacks")
     figures = {"lr": 0.0, "loss": 0.0, "correct": 0, "count": 0}
-    _check_like(checkpoint.get("train_figures"), figures, "train_figures")
+    _check_like(checkpoint.get(SO_FAR), figures, SO_FAR)
     loop = checkpoint["loops"]["fit_loop"]
     _check_like(loop, trainer.fit_loop.state_dict(), "loops.fit_loop", counts=True)
     epochs = loop["epoch_progress"]["current"]["processed"]
