@@ -144,7 +144,8 @@ class BestCheckpoint(LastCheckpoint):
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):
                 figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-                logger.log_metrics({"epoch": trainer.current_epoch, **figures}, trainer.global_step)
+                row = {"epoch": trainer.current_epoch, **figures}
+                logger.log_metrics(row, trainer.global_step - 1)  # as Lightning counts it
                 logger.save()
         super().on_train_epoch_end(trainer, pl_module)
 
