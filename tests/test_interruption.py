@@ -19,6 +19,7 @@ import torch
 
 from lenet.__main__ import main
 from lenet.models import ImageClassifier
+from lenet.writing import WholeCheckpointIO
 from tests.conftest import QUIET
 
 STEPS = 27  # an epoch
@@ -207,6 +208,20 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_is_whole(tmp_path, wh
     codes = [line for line in done.stdout.splitlines() if line.startswith("code")]
     assert codes == ["code 2", "code 0"], done.stdout + done.stderr
     assert ".part" not in done.stdout
+
+
+def test_an_epoch_s_figures_are_written_as_they_stay_before_its_checkpoint(lenet, monkeypatch):
+    seen, save = [], WholeCheckpointIO.save_checkpoint
+
+    def look(self, checkpoint, path, *args, **kwargs):
+        seen.append(metrics(Path(path).parents[1]))
+        return save(self, checkpoint, path, *args, **kwargs)
+
+    monkeypatch.setattr(WholeCheckpointIO, "save_checkpoint", look)
+    assert lenet("fit", *OPTIONS, "--trainer.accumulate_grad_batches", "2").code == 0
+    rows = metrics("runs/ConvNet-Digits-1")
+    assert all(then == rows[: len(then)] for then in seen)
+    assert {len(then) for then in seen} == {1, 2, 3}
 
 
 def life(root: str, first: bool) -> None:

@@ -218,7 +218,7 @@ class SaveConfig(SaveConfigCallback):
         self.config["data"]["init_args"]["predict_path"] = None
         if trainer.is_global_zero:
             with aside(Path(config)) as part:
-                self.parser.save(self.config, part, skip_none=False, overwrite=True)
+                self.parser.save(self.config, part, skip_unset=False, overwrite=True)
                 if os.path.exists(config) and not filecmp.cmp(config, part, shallow=False):
                     number = 1
                     while os.path.exists(older := config.replace(".yaml", f"-{number}.yaml")):
