@@ -83,7 +83,8 @@ def _stopped(e: KeyboardInterrupt, verb: str) -> NoReturn:
         from lenet.runs import short
 
         said += f" All is saved. Go on with\n  lenet {verb} --ckpt_path {quote(short(e.folder))}"
-    print(said, file=sys.stderr, flush=True)
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes, the first says it
+        print(said, file=sys.stderr, flush=True)
     raise SystemExit(128 + e.signum)
 
 

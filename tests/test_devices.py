@@ -3,11 +3,14 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import SILENT
 from tests.small import write_mnist
@@ -91,3 +94,26 @@ def test_two_processes_count_and_predict_each_image_once(ran, launcher):
     assert names[0] == names[1]
     for name in ("validate_classes.csv", "test_classes.csv"):
         assert (one / name).read_text() == (two / name).read_text()
+
+
+def test_two_processes_stop_together_and_go_on_as_if_they_had_not(tmp_path):
+    options = ["--data", "Digits", "--trainer.max_epochs", "4", "--trainer.accelerator", "cpu"]
+    fit = [sys.executable, *LENET, "fit", *TWO, *SILENT, *options]
+    subprocess.run([*fit, "--trainer.default_root_dir", "whole"], cwd=tmp_path, check=True)
+    last = tmp_path / "runs" / "LeNet-Digits-1" / "checkpoints" / "last.ckpt"
+    process = subprocess.Popen(fit, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not last.exists():
+        time.sleep(0.01)
+    process.terminate()  # the first one alone
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, said
+    assert said.count("Stopped by SIGTERM") == said.count("All is saved") == 1
+    step = torch.load(last, weights_only=True)["global_step"]
+    assert f"after step {step}," in said
+    go_on = [sys.executable, *LENET, "fit", "--ckpt_path", "last"]
+    subprocess.run(go_on, cwd=tmp_path, check=True)
+    whole = tmp_path / "whole" / last.relative_to(tmp_path / "runs")
+    stopped, other = (torch.load(file, weights_only=True) for file in (last, whole))
+    assert stopped["global_step"] == other["global_step"]
+    for name, weights in other["state_dict"].items():
+        assert torch.equal(stopped["state_dict"][name], weights), name

@@ -24,12 +24,13 @@ from tests.conftest import QUIET
 
 STEPS = 27  # an epoch
 # A training with everything that could make a resumed one differ: order, distortions, dropout,
-# statistics of batches, the state of an optimizer and of a schedule.
+# statistics of batches, the state of an optimizer and of a schedule, averaged weights.
 OPTIONS = [
     *("--data", "Digits", "--data.batch_size", "48", "--data.rotation", "5", *QUIET),
     *("--model", "ConvNet", "--model.widths", "[4,8]", "--model.hidden_sizes", "[16]"),
     *("--model.batch_norm", "true", "--model.dropout", "0.2", "--model.scheduler", "OneCycleLR"),
     *("--trainer.accelerator", "cpu", "--trainer.max_epochs", "3"),
+    *("--trainer.callbacks", "EMAWeightAveraging", "--trainer.callbacks.decay", "0.9"),
     *("--early_stopping.patience", "99"),
 ]
 SIGNALS = {signal.SIGINT: ("Ctrl-C", 130), signal.SIGTERM: ("SIGTERM", 143)}
@@ -49,7 +50,8 @@ def assert_same(one: str | Path, other: str | Path) -> None:
     for name in ("last", "best"):
         a, b = saved(one, name), saved(other, name)
         assert a["global_step"] == b["global_step"]
-        assert all(a["state_dict"][key].equal(value) for key, value in b["state_dict"].items())
+        for weights in ("state_dict", "current_model_state"):
+            assert all(a[weights][key].equal(value) for key, value in b[weights].items())
         states = [x["optimizer_states"][0]["state"] for x in (a, b)]
         for mine, its in zip(*(state.values() for state in states), strict=True):
             assert all(torch.equal(mine[key], its[key]) for key in mine)
