@@ -1,92 +1,156 @@
-"""What the README and docs/ show is run, on small data."""
+"""What the README and docs/ show is run, in each page's order, on small data."""
 
 import re
-import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.conftest import QUIET, REPOSITORY
+from tests.conftest import QUIET, REPOSITORY, SILENT
 from tests.drawing import draw
+from tests.pages import PAGES, all_blocks, blocks, kind, name
 
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-# The code of that page is run from outside of the package, by tests of its own.
-RUN_HERE = [page for page in PAGES if page.name != "extending.md"]
-# The code of tests/test_export.py's page needs its files.
-PYTHON_RUN_HERE = [page for page in RUN_HERE if page.name != "export.md"]
-SMALL = [*QUIET, "--trainer.accelerator", "cpu", "--trainer.max_epochs", "1"]
-
-
-def blocks(page, language: str) -> list[str]:
-    found = re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    return [block for block in found if "not run" not in block]
+# The code of these is run by tests of their own, since it needs what only those set up.
+ELSEWHERE = {
+    "docs/extending.md": "tests/test_extending.py, tests/test_extending_data.py",
+    "docs/export.md": "tests/test_export.py",
+}
+RUN_HERE = [page for page in PAGES if name(page) not in ELSEWHERE]
+ONE_EPOCH = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "1"]
 
 
-def commands(page) -> list[str]:
-    lines = "".join(blocks(page, "sh")).splitlines()
-    return [line.split("#")[0].split(">")[0].strip() for line in lines if line.startswith("lenet ")]
+def write_scans(folder: Path) -> None:
+    """Draw a few digits, as the pages have them, and a blank sheet."""
+    for i, path in enumerate(
+        ("3.png", "four.jpg", "letters/7.tif", "letters/nine.png", "blank.png")
+    ):
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        image = draw(i, "pen", "shadow", np.random.default_rng(i)).image
+        image.point(lambda _: 255).save(file) if path == "blank.png" else image.save(file)
 
 
-def write_scans(folder) -> None:
-    """Draw a few digits, as the pages have them."""
-    for i, name in enumerate(("3.png", "four.jpg", "letters/7.tif", "letters/nine.png")):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draw(i, "pen", "shadow", np.random.default_rng(i)).image.save(path)
+def data_set(words: list[str]) -> str:
+    """Tell which data set a command is about, by its option or its config."""
+    if "--data" in words:
+        return words[words.index("--data") + 1]
+    return "Digits" if any("digits" in word or "Digits" in word for word in words) else "MNIST"
 
 
-def arguments_that_make_it_small(verb: str, args: list[str]) -> list[str]:
+def arguments_that_make_it_small(words: list[str], silent: list[str]) -> list[str]:
     """Make a command run on small data: of options that are given twice, the last is used."""
-    if "--help" in (verb, *args) or any(".help" in arg for arg in args):
+    if "--help" in words or any(".help" in word for word in words):
         return []
-    small = [*SMALL, "--data.val_size", "5"]
-    if verb == "demo":  # the page is up, and gone
+    small = [*silent, *ONE_EPOCH]
+    if "--data.val_size" not in words:
+        small += ["--data.val_size", "5"]
+    if words[0] == "demo":  # the page is up, and gone
         small += ["--trainer.fast_dev_run", "true", "--open_browser", "false"]
-    if "--ckpt_path" in args and verb == "fit":
-        small[small.index("--trainer.max_epochs") + 1] = "3"
+    if "--ckpt_path" in words and words[0] == "fit":
+        small[small.index("--trainer.max_epochs") + 1] = "9"
     return small
 
 
-@pytest.mark.parametrize("page", RUN_HERE, ids=lambda page: page.name)
-def test_every_command_of_a_page_runs_in_its_order(lenet, small, monkeypatch, page, tmp_path):
+@pytest.mark.parametrize("page", RUN_HERE, ids=name)
+def test_a_page_does_what_it_shows(lenet, small, monkeypatch, capfd, page, tmp_path):
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
     small("MNIST")
     write_scans(tmp_path / "scans")
-    assert lenet("fit", *SMALL, "--data.val_size", "5").code == 0  # a run for `best` to find
-    for command in commands(page):
-        _, verb, *args = shlex.split(command)
-        if "--trainer.devices" in args:
-            continue  # tests/test_cli.py starts two processes
-        name = args[args.index("--data") + 1] if "--data" in args else "MNIST"
-        files = tmp_path / f"{name}-files"
+    if blocks(page, "sh", "python", "yaml"):
+        # A run for `best` to find, as a reader has by then.
+        assert lenet("fit", *QUIET, *ONE_EPOCH, "--data.val_size", "5").code == 0
+    names: dict = {"__name__": "page"}
+
+    def run(words: list[str], silent: list[str], shown: str = "") -> str:
+        assert words[0] == "lenet", f"{words}: mark the block with why it is not run"
+        words, target = words[1:], None
+        if ">" in words:
+            words, target = words[: words.index(">")], words[-1]
+        files = tmp_path / f"{data_set(words)}-files"
         if not files.exists():
-            small(name)
-            if name == "ImageFolder":
+            small(data_set(words))
+            if files.name == "ImageFolder-files":
                 (tmp_path / "photos").symlink_to(files)
         monkeypatch.setenv("PATH_DATASETS", str(files))
-        done = lenet(verb, *args, *arguments_that_make_it_small(verb, args))
-        assert done.code == 0, f"{command}\n{done.err}"
-        if "--print_config" in args:
-            (tmp_path / "tanh.yaml").write_text(lenet(verb, *args).out)
+        done = lenet(*words, *arguments_that_make_it_small(words, silent))
+        code = 2 if "error: " in shown else int("left out" in done.err)  # a blank sheet is
+        assert done.code == code, f"{words}\n{done.err}"
+        if target is not None:
+            (tmp_path / target).write_text(lenet(*words).out)
+        return done.out + done.err
+
+    for block in blocks(page, "sh", "python", "yaml"):
+        printed = ""
+        if block.language == "sh":
+            silent, shown = (SILENT, block.output) if block.output else (QUIET, "")
+            printed = "\n".join(run(words, silent, shown) for words in block.commands())
+        elif block.language == "yaml":
+            Path("config.yaml").write_text(block.text)
+            run(["lenet", "fit", "--config", "config.yaml"], QUIET)
+        elif file := block.file():
+            Path(file).write_text(block.text)
+        else:
+            monkeypatch.setenv("PATH_DATASETS", str(tmp_path / "MNIST-files"))
+            monkeypatch.setattr("lenet.MNIST.usual_val_size", 5)
+            capfd.readouterr()
+            exec(compile(block.text, str(page), "exec"), names)
+            printed = capfd.readouterr().out
+        if block.language == "python" and block.output is not None:
+            assert printed == block.output
+        elif block.output is not None:
+            missing = set(kind(block.output)) - set(kind(printed)) - {"..."}
+            assert not missing, printed
 
 
-@pytest.mark.parametrize("page", PYTHON_RUN_HERE, ids=lambda page: page.name)
-def test_the_python_of_a_page_runs(small, monkeypatch, page):
-    small("MNIST")
-    monkeypatch.setattr("lenet.MNIST.usual_val_size", 5)
-    names: dict = {}
-    for block in blocks(page, "python"):
-        exec(compile(block, str(page), "exec"), names)
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_what_is_not_run_says_why(page):
+    for block in all_blocks(page):
+        assert block.language in ("sh", "python", "yaml", "text"), block.language
+        assert block.reason is None or len(block.reason.split()) > 2, block.reason
+    text = page.read_text()
+    assert text.count("<!-- not run") == sum(x.reason is not None for x in all_blocks(page))
+    assert text.count("\n```") == 2 * len(re.findall(r"^```\w", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
-        if not target.startswith("http"):
-            assert (page.parent / target).exists(), target
+def anchors(page: Path) -> set[str]:
+    """Give the anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_trees_of_readme_and_design_are_those_of_the_package():
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        if not target.startswith(("http://", "https://")):
+            to = page.parent / path if path else page
+            assert to.exists(), target
+            assert not anchor or anchor in anchors(to), target
+
+
+def test_every_picture_and_page_is_used():
+    pictures = set((REPOSITORY / "docs" / "images").iterdir())
+    links = {
+        (page.parent / target.partition("#")[0]).resolve()
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    }
+    assert pictures <= links
+    assert set(PAGES[1:]) - {REPOSITORY / "docs" / "index.md"} <= links
+    nav = (REPOSITORY / ".mkdocs.yml").read_text()
+    assert all(page.relative_to(REPOSITORY / "docs").as_posix() in nav for page in PAGES[1:])
+
+
+def test_the_tree_of_the_readme_is_that_of_the_package():
+    text = (REPOSITORY / "README.md").read_text()
+    tree = re.search(r"^```text\nlenet/\n(.*?)^configs/", text, re.MULTILINE | re.DOTALL)
+    assert tree is not None
+    shown = {line.split()[0].rstrip("/") for line in tree[1].splitlines()}
+    package = REPOSITORY / "lenet"
+    assert shown == {x.name for x in package.iterdir()} - {"__init__.py", "__pycache__", "py.typed"}
+
+
+def test_the_rooms_of_the_design_are_those_of_the_package():
     rooms = {
         path.relative_to(REPOSITORY).as_posix()
         for path in (REPOSITORY / "lenet").rglob("*.py")

@@ -19,7 +19,7 @@ from lenet.errors import UserError
 from lenet.export import export
 from lenet.models import ImageClassifier
 from tests.conftest import QUIET, REPOSITORY, TINY
-from tests.test_docs import blocks
+from tests.pages import blocks
 
 FORMATS = (".onnx", ".pt2")
 
@@ -316,7 +316,8 @@ def test_the_code_of_the_page_names_the_digit_in_an_image(lenet, small, capfd):
         assert lenet("export", "--output", f"lenet{suffix}").code == 0
     pixels = package.MNIST().read(train=False)[0][3]
     Image.fromarray(pixels[0].numpy()).save("digit.png")
-    with_onnx, with_torch = blocks(REPOSITORY / "docs" / "export.md", "python")
+    page = REPOSITORY / "docs" / "export.md"
+    with_onnx, with_torch = (block.text for block in blocks(page, "python"))
     capfd.readouterr()
     exec(compile(with_onnx, "export.md", "exec"), {})
     answer = expected(load("best"), package.MNIST(), pixels[None] / 255).argmax().item()
