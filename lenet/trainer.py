@@ -23,10 +23,12 @@ class Trainer(pl.Trainer):
     """Lightning's trainer, with commands of our own, run folders and only safe checkpoints.
 
     Weights are read with ``weights_only=True`` always: a checkpoint runs no code.
+
+    Args:
+        default_root_dir: Folder that runs are made in and looked for.
     """
 
-    # Folder that a run's files go to, where the command line knows one.
-    run_dir: str | None = None
+    run_dir: str | None = None  # where a run's files go, if the command line knows
     fast_dev_run: int | bool
     callbacks: list[pl.Callback]
 

@@ -156,7 +156,7 @@ class EarlyStopping(callbacks.EarlyStopping):
     Args:
         monitor: Logged figure that decides: ``val/loss``, ``val/accuracy`` or one of your own.
         patience: Validations without improvement after which training stops.
-        min_delta: Change that counts as an improvement.
+        min_delta: Least change that counts as an improvement.
         mode: Whether less or more of it is better. By default more of an accuracy, less of
             anything else.
         stopping_threshold: Figure at which training stops at once. By default none.

@@ -50,7 +50,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         batch_size: Images in a training batch, on every device; in others, four times as many.
         val_size: Number of training images that are held out for validation. 0 trains on all of
             them, and keeps the last weights. By default what is usual for the data set.
-        split_seed: Which training images those are. Another number gives another split.
+        split_seed: Which training images are held out. Another number gives another split.
         image_size: Height and width that images are brought to, in pixels. By default 32, or for an
             MLP what they were published in.
         resize: Whether smaller images are resized, or else padded with black. By default they are
@@ -59,14 +59,14 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         num_workers: Processes that load batches. By default none where the images are in memory,
             or else as many as there are cores, up to 8.
         rotation: Greatest random rotation of a training image, either way, in degrees.
-        scaling: Greatest random change of its size, as a part of it: 0.1 gives 0.9 to 1.1 times.
+        scaling: Greatest random change of the image's size, as a part: 0.1 gives 0.9 to 1.1 times.
         shear: Greatest random slant, either way, in degrees.
         translation: Greatest random shift along either axis, in pixels of ``image_size``.
         elastic: Standard deviation of a random shift of each pixel that bends an image, in pixels.
         elastic_sigma: How far off pixels are shifted much alike, in pixels. More bends less.
         predict_path: Images of your own to predict instead of the test images: a file, a folder or
             a pattern such as ``'scans/*.png'``.
-        raw: Whether these are taken as they are, and not prepared as the data set's were.
+        raw: Whether images of your own are taken as they are, not prepared as the data set's were.
 
     Raises:
         UserError: If a number is out of range, or the data cannot be had.

@@ -40,11 +40,13 @@ class ImageClassifier(pl.LightningModule, ABC):
         num_classes: Number of classes. By default the data set's, or 10 without one.
         image_size: Height and width of an image, in pixels. By default the data module's, or 32
             without one.
-        lr: Learning rate: the optimizer's, and the peak of OneCycleLR. There is no other.
+        lr: Learning rate, greater than 0: the optimizer's, and the peak of OneCycleLR. There is no
+            other.
         optimizer: Any class of torch.optim, by name. By default Adam.
         scheduler: Any class of torch.optim.lr_scheduler, by name, stepped once an epoch.
-            OneCycleLR is stepped once a batch over the whole training, with nothing to be told.
-            ReduceLROnPlateau watches its monitor. By default the rate stays as it is.
+            OneCycleLR and CyclicLR are stepped once a batch, OneCycleLR over the whole training,
+            with nothing to be told. ReduceLROnPlateau watches its monitor. By default the rate
+            stays as it is.
 
     Raises:
         UserError: If a number is not positive.

@@ -44,7 +44,7 @@ class ReduceLROnPlateau(torch_schedulers.ReduceLROnPlateau):
             anything else.
         factor: What the rate is multiplied by.
         patience: Epochs without improvement that are let pass.
-        threshold: Change that counts as an improvement.
+        threshold: Least change that counts as an improvement.
         threshold_mode: Whether the threshold is relative to the best figure or absolute.
         cooldown: Epochs to wait after lowering the rate.
         min_lr: Rate below which it is not lowered.
