@@ -103,9 +103,12 @@ def explain(parser: ArgumentParser, message: str) -> str:
     verb = getattr(parser, "subcommand", "") or (getattr(parser, "args", None) or [""])[0]
     # Of the class that is nested deepest.
     paths = re.findall(r"class_path(?:='|': '| ')([\w.]+)", message.partition("Given value:")[0])
-    if found := re.search(r"Option '([\w.]+)' is not accepted", reason):
+    if found := re.search(r"Option '([\w.]+)\+?' is not accepted", reason):
         names = [f"{option}.{name}" for name in _arguments(paths)]
         name = f"{option}.{found[1]}"
+        if key in ("model", "data") and (others := _classes_with(found[1], _BASES[key])):
+            given, cls = " or ".join(f"{option} {x}" for x in others), paths[-1].rpartition(".")[2]
+            return f"{name}: no such option of {cls}. {given} comes before it."
         if found[1] in ("lr", "max_lr"):
             return f"{name}: no such option. The only learning rate is --model.lr."
         return f"{name}: no such option.{nearest(name, names)}"
@@ -166,6 +169,15 @@ def _arguments(class_paths: list[str]) -> Iterable[str]:
     # What the trainer gives is not typed.
     given = ("params", "lr", "optimizer", "max_lr", "total_steps") if module[:6] == "torch." else ()
     return [name for name in parser.get_defaults().as_dict() if name.split(".")[0] not in given]
+
+
+def _classes_with(argument: str, base: type) -> list[str]:
+    """Find our models or data sets that have an argument of their own."""
+    ours = {cls.__name__: f"{cls.__module__}.{cls.__name__}" for cls in subclasses(base)}
+    ours = {name: path for name, path in sorted(ours.items()) if path.startswith("lenet.")}
+    return [
+        name for name, path in ours.items() if name[0] != "_" and argument in _arguments([path])
+    ]
 
 
 def check_nulls(group: str, values: Any, cls: type) -> None:

@@ -10,6 +10,14 @@ from tests.conftest import TINY
 
 MISTAKES = {
     "an option": ("--model.lrr 3", "--model.lrr: no such option. Did you mean --model.lr?"),
+    "an option of another model": (
+        "--model.widths+ 3 --model ConvNet",
+        "--model.widths: no such option of LeNet. --model ConvNet comes before it.",
+    ),
+    "an option of another data set": (
+        "--data.what test50k",
+        "--data.what: no such option of Digits. --data QMNIST comes before it.",
+    ),
     "an option of the trainer": (
         "--trainer.max_epoch 3",
         "--trainer.max_epoch: no such option. Did you mean --trainer.max_epochs?",
