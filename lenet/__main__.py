@@ -1,6 +1,7 @@
 """The ``lenet`` command. Answers ``--version`` before anything heavy is imported."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -68,7 +69,9 @@ def _run(args: list[str]) -> None:
             _fail(str(error), keep_lines=True)
         if isinstance(e, OSError) and e.errno is not None:
             name = os.fsdecode(e.filename) if e.filename is not None else "the system says"
-            _fail(f"{name}: {e.strerror}.")
+            full = e.errno == errno.ENOSPC
+            way_out = " Make room, or name another folder with --trainer.default_root_dir." * full
+            _fail(f"{name}: {e.strerror}.{way_out}")
         if not isinstance(e, MisconfigurationException) and _is_ours(e):
             raise
         _fail(str(e) or type(e).__name__)
@@ -76,13 +79,15 @@ def _run(args: list[str]) -> None:
 
 def _stopped(e: KeyboardInterrupt, verb: str) -> NoReturn:
     """Say where training has stopped and what to go on with."""
+    run = vars(e).get("run_dir")  # of a training
     e = e if isinstance(e, Interrupted) else Interrupted(signal.SIGINT)
     by = "Ctrl-C" if e.signum == signal.SIGINT else signal.Signals(e.signum).name
     said = f"\nStopped by {by}{' after ' if e.where else ''}{e.where}."
-    if e.folder is not None:
+    if run is not None and os.path.exists(os.path.join(run, "checkpoints", "last.ckpt")):
         from lenet.runs import short
 
-        said += f" All is saved. Go on with\n  lenet {verb} --ckpt_path {quote(short(e.folder))}"
+        said += " All is saved. Go on with" if e.saved else " Go on from what was saved last with"
+        said += f"\n  lenet {verb} --ckpt_path {quote(short(run))}"
     if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes, the first says it
         print(said, file=sys.stderr, flush=True)
     raise SystemExit(128 + e.signum)

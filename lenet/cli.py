@@ -196,7 +196,7 @@ class LeNetCLI(LightningCLI):
         if given["logger"] in (None, True) and not bare:
             kwargs["logger"] = False  # until there is a folder, and an evaluation needs none
         trainer = cast(Trainer, super().instantiate_trainer(**kwargs))
-        if trainer.fast_dev_run:
+        if getattr(trainer, "fast_dev_run", False):
             return trainer
         trainer.use_folder(self._run_dir(trainer, trains), trains and not bare, keeps, logs)
         return trainer

@@ -38,12 +38,12 @@ class Interrupted(KeyboardInterrupt):
     Args:
         signum: The signal. The program exits with 128 more.
         where: How far a training had come.
-        folder: Its run, if it can go on there.
+        saved: Whether all of it is saved.
     """
 
-    def __init__(self, signum: int, where: str = "", folder: str | None = None):
+    def __init__(self, signum: int, where: str = "", saved: bool = False):
         super().__init__(signum)
-        self.signum, self.where, self.folder = signum, where, folder
+        self.signum, self.where, self.saved = signum, where, saved
 
 
 def nearest(name: str, names: Iterable[str], most: int = 1) -> str:

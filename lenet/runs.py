@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from lenet.errors import UserError
 from lenet.safety.config import RefusedYAML, load, read_text
@@ -27,6 +28,7 @@ __all__ = [
     "is_continued",
     "read_config",
     "short",
+    "taken",
 ]
 
 CONFIG = "config.yaml"
@@ -62,12 +64,46 @@ def check_writable(folder: str | Path | None) -> None:
         )
 
 
-def discard(folder: str | Path | None) -> None:
-    """Remove the folder of a run that came to nothing, if nothing is in it but a logger's start."""
-    if folder is not None:
+def discard(folder: str | Path | None, step: int) -> None:
+    """Remove the folder of a run that came to nothing, if there is only what a start writes."""
+    if folder is not None and step == 0:
+        written = {CONFIG, "hparams.yaml"}  # and what TensorBoard reads
         with contextlib.suppress(OSError):
-            if all(name.startswith("events.out.tfevents") for name in os.listdir(folder)):
+            names = {name for name in os.listdir(folder) if not name.startswith("events.out.tf")}
+            if names <= written:
                 shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def taken(folder: str | Path | None) -> Iterator[None]:
+    """Keep other trainings out of a run while one writes there.
+
+    What a killed one left half-written is removed.
+
+    Raises:
+        UserError: If another one is under way.
+    """
+    if folder is None:
+        yield
+        return
+    lock = FileLock(Path(folder) / ".lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"{short(folder)}: another process trains there. Wait for its end, stop it, or start a "
+            "run of its own, without --ckpt_path."
+        ) from None
+    except (NotImplementedError, OSError):  # a disk without locks
+        pass
+    try:
+        for part in [*Path(folder).glob(".*.part"), *Path(folder).glob("checkpoints/.*.part")]:
+            part.unlink(missing_ok=True)
+        yield
+    finally:
+        if lock.is_locked:
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def folder_of(checkpoint: Path) -> Path:

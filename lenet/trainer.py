@@ -29,7 +29,6 @@ class Trainer(pl.Trainer):
     """
 
     run_dir: str | None = None  # where a run's files go, if the command line knows
-    fast_dev_run: int | bool
     callbacks: list[pl.Callback]
 
     def use_folder(self, run_dir: str | None, trains: bool, keeps: bool, logs: bool) -> None:
@@ -88,7 +87,7 @@ class Trainer(pl.Trainer):
                 model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True
             )
         except BaseException:
-            runs.discard(self.run_dir)
+            runs.discard(self.run_dir, self.global_step)
             raise
 
     def validate(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -235,7 +234,7 @@ class Trainer(pl.Trainer):
         path = self._find(ckpt_path)
         if path is not None:
             checkpoints.load_weights(model, checkpoints.read(path), path)
-        once = bool(self.fast_dev_run)  # only to see whether it works
+        once = bool(getattr(self, "fast_dev_run", False))  # only to see whether it works
         serve(model, datamodule, path, host, port, open_browser, once)
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
@@ -243,7 +242,8 @@ class Trainer(pl.Trainer):
         runs.check_writable(self.run_dir)
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
             self.strategy.checkpoint_io = WholeCheckpointIO()
-        with naming(self):
+        trains = self.training and self.is_global_zero
+        with runs.taken(self.run_dir if trains else None), naming(self):
             return super()._run(*args, **kwargs)
 
     def _find(self, ckpt_path: str | None) -> Path | None:

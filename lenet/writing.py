@@ -21,16 +21,27 @@ def aside(path: Path) -> Iterator[Path]:
 
     If writing fails, what was there stays as it was, and nothing is left beside it.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # another process may write there too
     try:
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
+        _sync(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
+
+
+def _sync(folder: Path) -> None:
+    """Have the names in a folder on the disk as well, in the order in which they were put there."""
+    with contextlib.suppress(OSError):  # Windows opens no folders
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 class WholeCheckpointIO(TorchCheckpointIO):

@@ -319,6 +319,35 @@ def test_what_ours_or_pytorchs_modules_happen_to_import_is_a_strangers(lenet, go
     assert not Path("run").exists()
 
 
+CALL = '{"class_path": "os.system", "init_args": {"command": "touch run"}}'
+
+
+CALLS = (
+    *(CALL, repr(CALL), CALL.replace("class_path", "cl\\u0061ss_path"), CALL.replace(" ", "\t")),
+    *(f"[{CALL}]", "class_path: subprocess.getoutput\ninit_args:\n  cmd: touch run"),
+    *(
+        "{class_path: stranger.C, init_args: {lr: 0.1}}",
+        " os.system ",
+        "'os.system'",
+        "stranger.C ",
+    ),
+)
+
+
+@pytest.mark.parametrize("option", ["optimizer", "scheduler", "activation"])
+def test_text_that_jsonargparse_would_read_as_a_class_is_refused(lenet, good, option):
+    Path("stranger.py").write_text("import pathlib; pathlib.Path('run').touch()")
+    sys.path.append(".")
+    for text in CALLS:
+        with pytest.raises(UserError, match=r"no plain text|not part of lenet"):
+            load(hyper(good, **{option: text}))
+    for verb in ("fit", "test"):
+        done = lenet(verb, "--ckpt_path", hyper(good, **{option: CALL}), *QUIET)
+        assert done.code == 2
+        assert "no plain text" in done.err
+    assert not Path("run").exists()
+
+
 def test_a_tensor_that_torch_keeps_as_bytes_is_read(good):
     made = content(good)
     made["state_dict"]["seed"] = torch.ones(3, dtype=torch.uint64)

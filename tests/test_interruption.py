@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
 
@@ -126,7 +127,7 @@ def test_a_second_signal_stops_at_once(lenet, at_step):
     at_step(STEPS + 9, send(signal.SIGINT, signal.SIGINT))
     done = lenet("fit", *OPTIONS)
     assert done.code == 130
-    assert done.err.endswith("Stopped by Ctrl-C.\n")
+    assert "Stopped by Ctrl-C. Go on from what was saved last with\n  lenet fit" in done.err
     assert saved("runs/ConvNet-Digits-1")["global_step"] == STEPS
 
 
@@ -138,6 +139,13 @@ def test_run_says_run_and_does_not_go_on_to_test(lenet, at_step):
     assert not Path("runs/ConvNet-Digits-1/test.json").exists()
     assert lenet("run", "--ckpt_path", "last").code == 0
     assert Path("runs/ConvNet-Digits-1/test.json").exists()
+
+
+def test_run_stopped_after_its_training_says_how_to_go_on(lenet, at_step):
+    at_step(3 * STEPS, send(signal.SIGTERM), "test_step")
+    done = lenet("run", *OPTIONS)
+    assert done.code == 143
+    assert done.err.endswith("saved last with\n  lenet run --ckpt_path runs/ConvNet-Digits-1\n")
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
@@ -212,6 +220,51 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_is_whole(tmp_path, wh
     assert ".part" not in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("step", "options"),
+    [
+        (STEPS, ()),
+        (STEPS + 9, ("--data.val_size", "0")),
+        (STEPS, ("--trainer.limit_val_batches", "0")),
+        (STEPS // 2, ("--trainer.val_check_interval", "0.5")),
+        (STEPS, ("--trainer.check_val_every_n_epoch", "2")),
+    ],
+)
+def test_weights_that_became_no_numbers_at_an_epochs_last_step_are_not_kept(
+    lenet, monkeypatch, step, options
+):
+    def optimizer_step(self, epoch, batch_idx, optimizer, closure=None):
+        pl.LightningModule.optimizer_step(self, epoch, batch_idx, optimizer, closure)
+        if self.trainer.global_step == 2 * step:
+            with torch.no_grad():
+                next(self.parameters()).fill_(torch.nan)
+
+    monkeypatch.setattr(ImageClassifier, "optimizer_step", optimizer_step)
+    done = lenet("fit", *OPTIONS, *options)
+    assert done.code == 2
+    assert "so training has stopped" in done.err
+    for checkpoint in Path("runs").rglob("*.ckpt"):
+        state = saved("runs/ConvNet-Digits-1", checkpoint.stem)["state_dict"]
+        assert all(value.isfinite().all() for value in state.values()), checkpoint
+    kept = Path("runs/ConvNet-Digits-1/checkpoints/best.ckpt").exists()
+    assert ("The best weights before are kept" in done.err) == kept
+    assert ("Nothing was kept yet" in done.err) != kept
+
+
+def test_two_trainings_of_one_run_do_not_write_into_each_other(lenet, at_step):
+    said = []
+
+    def second() -> None:
+        with pytest.raises(SystemExit), redirect_stderr(io.StringIO()) as err:
+            main(["fit", "--ckpt_path", "last"])
+        said.append(err.getvalue())
+
+    at_step(STEPS + 1, second)
+    assert lenet("fit", *OPTIONS).code == 0
+    assert "runs/ConvNet-Digits-1: another process trains there" in said[0]
+    assert not list(Path("runs").rglob(".*"))
+
+
 def test_an_epoch_s_figures_are_written_as_they_stay_before_its_checkpoint(lenet, monkeypatch):
     seen, save = [], WholeCheckpointIO.save_checkpoint
 
@@ -264,8 +317,7 @@ def test_a_training_that_is_killed_25_times_ends_as_the_one_that_was_not(tmp_pat
             process.kill()
         process.join()
         if process.exitcode == -signal.SIGKILL:
-            survived += 1
-            check_killed(run)
+            survived += check_killed(run)
             continue
         assert process.exitcode == 0, (tmp_path / "killed.log").read_text()[-2000:]
         ended += 1
@@ -275,17 +327,19 @@ def test_a_training_that_is_killed_25_times_ends_as_the_one_that_was_not(tmp_pat
     print(f"{survived} kills, {ended} trainings")
 
 
-def check_killed(run: Path) -> None:
-    """Check that what a killed training leaves is whole, and agrees."""
-    if not (run / "checkpoints").exists():
-        return
+def check_killed(run: Path) -> bool:
+    """Check that what a killed training leaves is whole, and agrees. Tell whether there is any."""
+    if not (run / "checkpoints" / "last.ckpt").exists():
+        return False
     rows = {int(row["epoch"]): row for row in metrics(run)}
-    for file in (run / "checkpoints").glob("*.ckpt"):
-        checkpoint = saved(run, file.stem)
-        row = rows[checkpoint["epoch"]]
-        assert all(row.values()), f"{file.name} is ahead of metrics.csv"
-        if file.stem == "best":
-            best = next(v for k, v in checkpoint["callbacks"].items() if k.startswith("Best"))
-            assert float(best["best_model_score"]) == pytest.approx(float(row["val/loss"]))
-            epochs = [epoch for epoch in rows if epoch <= checkpoint["epoch"]]
-            assert min(epochs, key=lambda e: float(rows[e]["val/loss"])) == checkpoint["epoch"]
+    last, best = saved(run, "last"), saved(run, "best")
+    for name, checkpoint in {"last": last, "best": best}.items():
+        assert all(rows[checkpoint["epoch"]].values()), f"{name}.ckpt is ahead of metrics.csv"
+    loss = {epoch: float(row["val/loss"]) for epoch, row in rows.items()}
+    state = next(v for k, v in best["callbacks"].items() if k.startswith("Best"))
+    assert float(state["best_model_score"]) == pytest.approx(loss[best["epoch"]])
+    # The best of all that last.ckpt knows, or of an epoch more, which it is to train again.
+    epochs = range(max(last["epoch"], best["epoch"]) + 1)
+    assert min(epochs, key=loss.__getitem__) == best["epoch"]
+    assert best["epoch"] <= last["epoch"] + 1
+    return True

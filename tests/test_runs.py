@@ -71,7 +71,7 @@ def test_only_a_runs_own_last_checkpoint_is_gone_on_from(tmp_path):
 
 def test_a_folder_is_discarded_only_if_nothing_is_in_it(tmp_path):
     run = make_run(tmp_path / "run")
-    runs.discard(run)
+    runs.discard(run, 0)
     assert run.is_dir()
-    runs.discard(runs.create(tmp_path, "new"))
+    runs.discard(runs.create(tmp_path, "new"), 0)
     assert not (tmp_path / "new-1").exists()

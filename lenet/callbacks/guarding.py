@@ -1,10 +1,11 @@
 """What stops a training before its end: the user, the system, or a loss that is no number."""
 
 import math
+import os
 import signal
 import threading
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import lightning.pytorch as pl
 import torch
@@ -72,13 +73,14 @@ class Interruption(Checkpoint):
         )
         # Between two steps of the optimizer there are gradients, which are not saved.
         if stepped and not validates and self._is_asked(trainer):
+            check_weights(trainer, pl_module)
             for callback in trainer.checkpoint_callbacks if self.keeps else ():
                 if type(callback) is LastCheckpoint:
                     callback.save_step(trainer)
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop between two epochs, where all is saved."""
+        """Stop between two epochs."""
         if self._is_asked(trainer):
             self._stop(trainer)
 
@@ -91,7 +93,8 @@ class Interruption(Checkpoint):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Give the signals back."""
+        """Give the signals back, and say whose training it was."""
+        vars(exception)["run_dir"] = getattr(trainer, "run_dir", None)
         self._give_back()
 
     def _is_asked(self, trainer: pl.Trainer) -> bool:
@@ -100,8 +103,11 @@ class Interruption(Checkpoint):
 
     def _stop(self, trainer: pl.Trainer) -> None:
         where = f"step {trainer.global_step}, in epoch {trainer.current_epoch}"
-        folder = getattr(trainer, "run_dir", None) if self.keeps else None
-        raise Interrupted(self.signum or signal.SIGINT, where, folder)
+        saved = False
+        for callback in trainer.checkpoint_callbacks if self.keeps else ():
+            if type(callback) is LastCheckpoint:
+                saved = callback.saved_step() == trainer.global_step
+        raise Interrupted(self.signum or signal.SIGINT, where, saved)
 
 
 class FiniteLoss(pl.Callback):
@@ -134,12 +140,15 @@ class FiniteLoss(pl.Callback):
         if not trainer.sanity_checking:
             self._look(trainer)
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look at the validation before there is anything to keep."""
+        if not trainer.sanity_checking:
+            check_weights(trainer, pl_module)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at what is left, and at the epoch's validation."""
+        """Look at what is left before there is anything to keep."""
         self._look(trainer)
-        loss = trainer.callback_metrics.get("val/loss")
-        if loss is not None and not math.isfinite(loss):
-            self._refuse(f"val/loss is {float(loss)} after step {trainer.global_step}")
+        check_weights(trainer, pl_module)
 
     def _look(self, trainer: pl.Trainer) -> None:
         if not self._losses:
@@ -147,14 +156,38 @@ class FiniteLoss(pl.Callback):
         losses, self._losses = torch.stack(self._losses).float(), []
         bad = ~losses.isfinite()
         if trainer.strategy.reduce_boolean_decision(bool(bad.any()), all=False):
-            first = int(bad.int().argmax())  # 0 where only another device's is bad
+            if not bad.any():
+                refuse(trainer, f"another device's loss is no number at step {trainer.global_step}")
+            first = int(bad.int().argmax())
             step = trainer.global_step - len(losses) + 1 + first
-            self._refuse(f"the loss is {float(losses[first])} at step {step}")
+            refuse(trainer, f"the loss is {float(losses[first])} at step {step}")
 
-    @staticmethod
-    def _refuse(what: str) -> None:
-        raise UserError(
-            f"{what}, so training has stopped. The best weights before are kept. Try a smaller "
-            "--model.lr, or --trainer.gradient_clip_val 1, or look for images or labels that are "
-            "wrong."
-        )
+
+def check_weights(trainer: pl.Trainer, model: pl.LightningModule) -> None:
+    """Refuse weights that are no numbers before they are kept, and a validation's loss.
+
+    The loss of a step is of the weights before it: its own step can be the one that is too large.
+
+    Raises:
+        UserError: If one is NaN or infinite.
+    """
+    loss = trainer.callback_metrics.get("val/loss")
+    if loss is not None and not math.isfinite(loss):
+        refuse(trainer, f"val/loss is {float(loss)} after step {trainer.global_step}")
+    state = [value for value in model.state_dict().values() if value.is_floating_point()]
+    if not all(bool(value.isfinite().all()) for value in state):
+        refuse(trainer, f"a weight is no number after step {trainer.global_step}")
+
+
+def refuse(trainer: pl.Trainer, what: str) -> NoReturn:
+    """Stop, and say what is left and what to try.
+
+    Raises:
+        UserError: Always.
+    """
+    best = os.path.join(getattr(trainer, "run_dir", None) or "", "checkpoints", "best.ckpt")
+    kept = "The best weights before are kept" if os.path.exists(best) else "Nothing was kept yet"
+    raise UserError(
+        f"{what}, so training has stopped. {kept}. Try a smaller --model.lr, or "
+        "--trainer.gradient_clip_val 1, or look for images or labels that are wrong."
+    )

@@ -43,6 +43,8 @@ class LastCheckpoint(callbacks.ModelCheckpoint):
     """
 
     def __init__(self, filename: str = "last", **kwargs: Any):
+        if filename == "last":  # whether there was a validation or not
+            kwargs["save_on_train_epoch_end"] = True
         super().__init__(filename=filename, enable_version_counter=False, **kwargs)
         self._goes_on = False
         self._random: Tensor | None = None
@@ -66,9 +68,22 @@ class LastCheckpoint(callbacks.ModelCheckpoint):
         folder = os.path.dirname(str(trainer.ckpt_path))
         self._goes_on = os.path.realpath(folder) == os.path.realpath(str(self.dirpath))
 
+    @property
+    def path(self) -> str:
+        """Where it is."""
+        return os.path.join(str(self.dirpath), f"{self.filename}.ckpt")
+
     def save_step(self, trainer: pl.Trainer) -> None:
         """Save between two epochs' ends."""
-        trainer.save_checkpoint(os.path.join(str(self.dirpath), f"{self.filename}.ckpt"), False)
+        trainer.save_checkpoint(self.path, False)
+
+    def saved_step(self) -> int | None:
+        """Tell after which step it was saved last, if it was."""
+        if not os.path.exists(self.path):
+            return None
+        return torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)[
+            "global_step"
+        ]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what is known of the run's checkpoints, wherever the run has been moved to."""

@@ -11,6 +11,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.trainer.states import TrainerFn
 
+from lenet.errors import UserError
 from lenet.writing import aside
 
 __all__ = ["MetricsFile", "ResultFile"]
@@ -31,6 +32,7 @@ class MetricsFile(Logger):
     def __init__(self, folder: str | Path):
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
+        self.before = self._read()
         self.rows: dict[int, dict[str, Any]] | None = None
         self.finished = False
 
@@ -55,7 +57,7 @@ class MetricsFile(Logger):
             return
         epoch = int(metrics["epoch"])
         if self.rows is None:
-            self.rows = {row: old for row, old in self._read().items() if row < epoch}
+            self.rows = {row: old for row, old in self.before.items() if row < epoch}
         row = self.rows.setdefault(epoch, {})
         # The shortest text that stands for the same single-precision number.
         row.update({name: str(np.float32(value)) for name, value in metrics.items()})
@@ -79,11 +81,19 @@ class MetricsFile(Logger):
         self.finished = True
 
     def _read(self) -> dict[int, dict[str, Any]]:
-        if not self.path.is_file():
+        if not self.path.exists():
             return {}
-        with self.path.open(newline="") as file:
-            rows = [dict(row) for row in csv.DictReader(file)]
-        return {int(row["epoch"]): row for row in rows if str(row.get("epoch")).isdigit()}
+        try:
+            with self.path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file, restkey="", strict=True))
+            if any("" in row or None in row.values() for row in rows):
+                raise ValueError("a row of another length")
+            return {int(row["epoch"]): row for row in rows}
+        except (OSError, ValueError, KeyError, csv.Error) as e:
+            raise UserError(
+                f"{self.path}: no table of epochs ({e}), so training cannot go on with it. Mend "
+                "it, or move it away: then it begins anew."
+            ) from e
 
 
 class ResultFile(pl.Callback):

@@ -17,15 +17,18 @@ from lightning.pytorch import LightningDataModule
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from yaml import YAMLError
 
 from lenet.errors import UserError
 from lenet.glance import strings
+from lenet.safety import config
 
 __all__ = ["ALLOWED", "ALLOWED_IN_RUNS", "check_names"]
 
 ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
 ALLOWED_IN_RUNS = (*ALLOWED, "lightning.pytorch.", "lightning.fabric.")  # callbacks, loggers
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _KINDS = (Optimizer, LRScheduler, nn.Module, LightningDataModule)
 _CLASS_OPTIONS = {"model", "data", "optimizer", "scheduler", "callbacks", "logger", "plugins"}
 
@@ -44,20 +47,45 @@ def check_names(
     Raises:
         UserError: If there is a class path that is neither ours, nor PyTorch's, nor named.
     """
-    for option, value in strings(values):
+    for option, text in strings(values):
         if option in ("data.class_names", "data.root"):
             continue  # words, whatever they are: they are never used to find anything
+        value = _as_read(option, text, path)
         if value in named or (_IMPORT_PATH.fullmatch(value) and _is_ours(value, allowed)):
             continue
         # A string can stand for a class, or for a config file that names one, where one is wanted.
-        wanted = option.rpartition(".")[2] in _CLASS_OPTIONS
-        if (_IMPORT_PATH.fullmatch(value) and (wanted or _is_module(value.partition(".")[0]))) or (
-            wanted and os.path.isfile(value)
+        wanted = option.rpartition(".")[2].rstrip("+") in _CLASS_OPTIONS
+        is_path = _IMPORT_PATH.fullmatch(value)
+        if (
+            (is_path and (wanted or _is_module(value.partition(".")[0])))
+            or (wanted and not is_path and not _NAME.fullmatch(value))
+            or ((wanted or value.endswith((".yaml", ".yml", ".json"))) and os.path.isfile(value))
         ):
             raise UserError(
                 f"{path} names {value!r}, which is not part of lenet. To use it is to run it: if "
                 f"you trust it, say so by naming it yourself: --{option} {value}."
             )
+
+
+def _as_read(option: str, text: str, path: Path) -> str:
+    """Give a text as jsonargparse will read it: as YAML, in which it must stand for a text alone.
+
+    Text that stands for a mapping can name a class, which would be imported and called.
+    """
+    for _ in range(2):  # a text in quotation marks, in a text
+        try:
+            found = config.load(text)
+        except YAMLError:
+            found = {} if re.search(r"[{\[:\n]", text) else text
+        if isinstance(found, (dict, list)):
+            raise UserError(
+                f"{path}: {option} is {text!r}, which is no plain text. It may have been made to "
+                "run something: it is refused."
+            )
+        if not isinstance(found, str):
+            break  # a number, or null
+        text = found
+    return text
 
 
 def _is_ours(path: str, allowed: tuple[str, ...]) -> bool:

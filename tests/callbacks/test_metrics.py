@@ -1,8 +1,10 @@
 import csv
 
 import numpy as np
+import pytest
 
 from lenet.callbacks import MetricsFile
+from lenet.errors import UserError
 
 
 def rows(path):
@@ -48,3 +50,19 @@ def test_nothing_is_written_after_the_training_is_over(tmp_path):
     logger.log_metrics({"val/loss": 9.0, "epoch": 1}, step=20)
     logger.save()
     assert len(rows(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"epoch,\xff\n0,1\n",
+        "epoch,a\n²,1\n".encode(),
+        b"epoch,a\n0,1,2\n",
+        b"epoch,a\n0\n",
+        b"a\n1\n",
+    ],
+)
+def test_a_table_that_is_none_is_refused_before_a_training(tmp_path, text):
+    (tmp_path / "metrics.csv").write_bytes(text)
+    with pytest.raises(UserError, match=r"metrics\.csv: no table of epochs .*Mend it"):
+        MetricsFile(tmp_path)
