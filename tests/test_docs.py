@@ -106,9 +106,10 @@ def test_a_page_does_what_it_shows(lenet, small, monkeypatch, capfd, page, tmp_p
 def test_what_is_not_run_says_why(page):
     for block in all_blocks(page):
         assert block.language in ("sh", "python", "yaml", "text"), block.language
-        assert block.reason is None or len(block.reason.split()) > 2, block.reason
+        assert block.reason is None or len(block.reason.split()) > 1, block.reason
     text = page.read_text()
-    assert text.count("<!-- not run") == sum(x.reason is not None for x in all_blocks(page))
+    marks = re.findall(r"^<!-- not run", text, re.MULTILINE)
+    assert len(marks) == sum(x.reason is not None for x in all_blocks(page))
     assert text.count("\n```") == 2 * len(re.findall(r"^```\w", text, re.MULTILINE))
 
 
