@@ -1,4 +1,5 @@
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 
 from lenet import runs
 from lenet.errors import UserError
+from tests.conftest import QUIET
 
 
 def make_run(folder: Path, *names: str, started: float | None = None) -> Path:
@@ -75,3 +77,10 @@ def test_a_folder_is_discarded_only_if_nothing_is_in_it(tmp_path):
     assert run.is_dir()
     runs.discard(runs.create(tmp_path, "new"), 0)
     assert not (tmp_path / "new-1").exists()
+
+
+def test_a_training_that_has_had_more_epochs_says_so(lenet, small_run, tmp_path):
+    shutil.copytree(small_run, tmp_path / "runs" / "LeNet-Digits-1")
+    done = lenet("fit", "--ckpt_path", "last", "--trainer.max_epochs", "0", *QUIET)
+    assert done.code == 2
+    assert "--trainer.max_epochs 0: training has come to 1 epochs already. Give more" in done.err

@@ -73,6 +73,7 @@ def check_progress(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
 
     Raises:
         ValueError: With the name of the first value that cannot be.
+        UserError: If there are no epochs left to train.
     """
     callbacks = {callback.state_key: callback.state_dict() for callback in trainer.callbacks}  # pyright: ignore[reportAttributeAccessIssue]
     _check_like(checkpoint["callbacks"], callbacks, "callbacks")
@@ -85,6 +86,11 @@ def check_progress(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
         _check_like(count, 0, name, counts=True)
         if count > MAX_STEPS:  # a schedule that was changed is taken there step by step
             raise ValueError(f"{name} cannot be {count}")
+    if trainer.max_epochs is not None and -1 < trainer.max_epochs < epochs:
+        raise UserError(
+            f"--trainer.max_epochs {trainer.max_epochs}: training has come to {epochs} epochs "
+            "already. Give more, counted from its beginning."
+        )
 
 
 def check_optimizer(
