@@ -88,8 +88,9 @@ def _stopped(e: KeyboardInterrupt, verb: str) -> NoReturn:
 
         said += " All is saved. Go on with" if e.saved else " Go on from what was saved last with"
         said += f"\n  lenet {verb} --ckpt_path {quote(short(run))}"
-    if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes, the first says it
-        print(said, file=sys.stderr, flush=True)
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        raise SystemExit  # the first process says it, unless Lightning sees another fail
+    print(said, file=sys.stderr, flush=True)
     raise SystemExit(128 + e.signum)
 
 

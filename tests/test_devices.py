@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import SILENT
+from tests.conftest import SILENT, TINY
 from tests.small import write_mnist
 
 EPOCHS = 3
@@ -117,3 +117,17 @@ def test_two_processes_stop_together_and_go_on_as_if_they_had_not(tmp_path):
     assert stopped["global_step"] == other["global_step"]
     for name, weights in other["state_dict"].items():
         assert torch.equal(stopped["state_dict"][name], weights), name
+
+
+def test_processes_of_torchruns_that_would_each_train_for_themselves_are_refused(
+    lenet, monkeypatch
+):
+    for name in ("TORCHELASTIC_RUN_ID", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "0")
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
+    done = lenet("fit", *TINY)
+    assert done.code == 2
+    assert "torchrun has started 2 processes" in done.err
+    assert "Give --trainer.devices 2 --trainer.strategy ddp" in done.err
+    assert not os.listdir("runs")

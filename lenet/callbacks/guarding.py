@@ -39,6 +39,17 @@ class Interruption(Checkpoint):
         self._steps = 0
         self._before: dict[int, Any] = {}
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse processes that do not know of each other."""
+        if "TORCHELASTIC_RUN_ID" in os.environ and trainer.world_size == 1:
+            started, here = (os.environ[name] for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+            if started != "1":
+                raise UserError(
+                    f"--trainer.devices {trainer.num_devices}: torchrun has started {started} "
+                    "processes, and each would train for itself. Give --trainer.devices "
+                    f"{here} --trainer.strategy ddp as well."
+                )
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the signals, which Lightning would let through in the middle of a step."""
         self._steps = trainer.global_step
@@ -180,11 +191,13 @@ def check_weights(trainer: pl.Trainer, model: pl.LightningModule) -> None:
 
 
 def refuse(trainer: pl.Trainer, what: str) -> NoReturn:
-    """Stop, and say what is left and what to try.
+    """Stop all devices, and say what is left and what to try.
 
     Raises:
-        UserError: Always.
+        UserError: On the first device.
     """
+    if not trainer.is_global_zero:  # the first device says it, unless Lightning sees another fail
+        raise SystemExit
     best = os.path.join(getattr(trainer, "run_dir", None) or "", "checkpoints", "best.ckpt")
     kept = "The best weights before are kept" if os.path.exists(best) else "Nothing was kept yet"
     raise UserError(
