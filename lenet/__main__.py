@@ -7,7 +7,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from shlex import quote
 from types import FrameType
 from typing import NoReturn
 
@@ -79,15 +78,13 @@ def _run(args: list[str]) -> None:
 
 def _stopped(e: KeyboardInterrupt, verb: str) -> NoReturn:
     """Say where training has stopped and what to go on with."""
-    run = vars(e).get("run_dir")  # of a training
+    options = vars(e).get("go_on")  # of a training
     e = e if isinstance(e, Interrupted) else Interrupted(signal.SIGINT)
     by = "Ctrl-C" if e.signum == signal.SIGINT else signal.Signals(e.signum).name
     said = f"\nStopped by {by}{' after ' if e.where else ''}{e.where}."
-    if run is not None and os.path.exists(os.path.join(run, "checkpoints", "last.ckpt")):
-        from lenet.runs import short
-
+    if options is not None:
         said += " All is saved. Go on with" if e.saved else " Go on from what was saved last with"
-        said += f"\n  lenet {verb} --ckpt_path {quote(short(run))}"
+        said += f"\n  lenet {verb} {options}"
     if os.environ.get("LOCAL_RANK", "0") != "0":
         raise SystemExit  # the first process says it, unless Lightning sees another fail
     print(said, file=sys.stderr, flush=True)

@@ -4,7 +4,6 @@ What is added to LightningCLI: which checkpoint is meant, and that it gives the 
 folders; and that a mistake is one line.
 """
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Any, cast
@@ -228,11 +227,12 @@ class LeNetCLI(LightningCLI):
         if folder is None:
             return
         if best is None or not best.best_model_path:
-            _say(f"No best weights were kept. What there is is in {runs.short(folder)}.")
-            return
+            return _say(f"No best weights were kept. What there is is in {runs.short(folder)}.")
         _say(f"{best.verdict}, with the weights in")
         _say(f"  {runs.short(best.best_model_path)}")
-        _say(f"Next:\n  lenet test --ckpt_path {shlex.quote(runs.short(folder))}")
+        options = runs.options(folder, self.model, self.datamodule)
+        own = f"predict {options} --data.predict_path YOUR_IMAGES"
+        _say(f"Next:\n  lenet {own if self.subcommand == 'run' else f'test {options}'}")
 
     def after_run(self) -> None:
         """Say what came of the training, and where it is."""

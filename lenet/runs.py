@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import yaml
@@ -26,6 +27,7 @@ __all__ = [
     "find_checkpoint",
     "folder_of",
     "is_continued",
+    "options",
     "read_config",
     "short",
     "taken",
@@ -72,6 +74,16 @@ def discard(folder: str | Path | None, step: int) -> None:
             names = {name for name in os.listdir(folder) if not name.startswith("events.out.tf")}
             if names <= written:
                 shutil.rmtree(folder)
+
+
+def options(folder: str | Path, model: Any, data: Any) -> str:
+    """Spell what a later command needs: the run, and classes of one's own, which must be named."""
+    own = [
+        f" --{option} {type(used).__module__}.{type(used).__name__}"
+        for option, used in (("model", model), ("data", data))
+        if used is not None and not type(used).__module__.startswith("lenet.")
+    ]
+    return f"--ckpt_path {quote(short(folder))}{''.join(own)}"
 
 
 @contextlib.contextmanager

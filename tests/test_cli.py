@@ -97,7 +97,7 @@ def test_run_trains_then_measures_and_predicts_with_the_best_weights(lenet):
     assert result("validate")["checkpoint"] == result("test")["checkpoint"] == best
     assert result("validate")["val/accuracy"] == pytest.approx(float(rows()[0]["val/accuracy"]))
     assert (RUN / "predictions.csv").is_file()
-    assert "Next:\n  lenet test --ckpt_path runs/LeNet-Digits-1" in done.out
+    assert "Next:\n  lenet predict --ckpt_path runs/LeNet-Digits-1 --data.predict" in done.out
 
 
 def test_a_run_is_one_folder_with_what_is_documented(lenet):

@@ -13,6 +13,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
+from lenet import runs
 from lenet.callbacks.keeping import LastCheckpoint
 from lenet.errors import Interrupted, UserError
 
@@ -104,8 +105,10 @@ class Interruption(Checkpoint):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Give the signals back, and say whose training it was."""
-        vars(exception)["run_dir"] = getattr(trainer, "run_dir", None)
+        """Give the signals back, and say what goes on with the training."""
+        folder, data = (getattr(trainer, name, None) for name in ("run_dir", "datamodule"))
+        if folder and os.path.exists(os.path.join(folder, "checkpoints", "last.ckpt")):
+            vars(exception)["go_on"] = runs.options(folder, pl_module, data)
         self._give_back()
 
     def _is_asked(self, trainer: pl.Trainer) -> bool:

@@ -209,6 +209,12 @@ class EarlyStopping(callbacks.EarlyStopping):
         _check_monitor("early_stopping", self.monitor, trainer)
         super().on_train_epoch_end(trainer, pl_module)
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say so, if this is why training ends."""
+        if trainer.is_global_zero and trainer.current_epoch == self.stopped_epoch + 1:
+            why = str(self.stopping_reason_message).partition(" Signaling")[0]
+            print(f"Stopped early, after epoch {self.stopped_epoch}. {why}")
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting from a checkpoint, with this training's patience and not its."""
         super().load_state_dict({**state_dict, "patience": self.patience})
