@@ -1,6 +1,7 @@
 """What the README and docs/ show is run, in each page's order, on small data."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,8 @@ from tests.conftest import QUIET, REPOSITORY, SILENT
 from tests.drawing import draw
 from tests.pages import PAGES, all_blocks, blocks, kind, name
 
-# The code of these is run by tests of their own, since it needs what only those set up.
-ELSEWHERE = {
-    "docs/extending.md": "tests/test_extending.py, tests/test_extending_data.py",
-    "docs/export.md": "tests/test_export.py",
-}
+# The code of this one is run in processes of its own, which import a file of the user's.
+ELSEWHERE = {"docs/extending.md": "tests/test_extending.py, tests/test_extending_data.py"}
 # The tutorial is gone through from the top, in one folder, as its reader does.
 CHAPTERS = sorted(
     (page for page in PAGES if re.match(r"docs/tutorial/\d", name(page))),
@@ -60,6 +58,7 @@ def test_a_page_does_what_it_shows(lenet, small, monkeypatch, capfd, pages, tmp_
     (tmp_path / "configs").symlink_to(REPOSITORY / "configs")
     small("MNIST")
     write_scans(tmp_path / "scans")
+    shutil.copy("scans/3.png", "digit.png")
     if pages is not CHAPTERS and blocks(pages[0], "sh", "python", "yaml"):
         # A run for `best` to find, as a reader has by then.
         assert lenet("fit", *QUIET, *ONE_EPOCH, "--data.val_size", "5").code == 0
