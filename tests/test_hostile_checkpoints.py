@@ -323,7 +323,13 @@ CALL = '{"class_path": "os.system", "init_args": {"command": "touch run"}}'
 
 
 CALLS = (
-    *(CALL, repr(CALL), CALL.replace("class_path", "cl\\u0061ss_path"), CALL.replace(" ", "\t")),
+    *(
+        CALL,
+        repr(CALL),
+        repr(repr(repr(CALL))),
+        CALL.replace("class_path", "cl\\u0061ss_path"),
+        CALL.replace(" ", "\t"),
+    ),
     *(f"[{CALL}]", "class_path: subprocess.getoutput\ninit_args:\n  cmd: touch run"),
     *(
         "{class_path: stranger.C, init_args: {lr: 0.1}}",

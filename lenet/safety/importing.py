@@ -48,8 +48,8 @@ def check_names(
         UserError: If there is a class path that is neither ours, nor PyTorch's, nor named.
     """
     for option, text in strings(values):
-        if option in ("data.class_names", "data.root"):
-            continue  # words, whatever they are: they are never used to find anything
+        if option in ("data.class_names", "data.root", "trainer.default_root_dir"):
+            continue  # words, whatever they are: they are never used to find a class
         value = _as_read(option, text, path)
         if value in named or (_IMPORT_PATH.fullmatch(value) and _is_ours(value, allowed)):
             continue
@@ -72,20 +72,20 @@ def _as_read(option: str, text: str, path: Path) -> str:
 
     Text that stands for a mapping can name a class, which would be imported and called.
     """
-    for _ in range(2):  # a text in quotation marks, in a text
+    for _ in range(10):  # a text in quotation marks, in a text
         try:
             found = config.load(text)
         except YAMLError:
             found = {} if re.search(r"[{\[:\n]", text) else text
         if isinstance(found, (dict, list)):
-            raise UserError(
-                f"{path}: {option} is {text!r}, which is no plain text. It may have been made to "
-                "run something: it is refused."
-            )
-        if not isinstance(found, str):
-            break  # a number, or null
+            break
+        if not isinstance(found, str) or found == text:  # a number, or all that there is to it
+            return text
         text = found
-    return text
+    raise UserError(
+        f"{path}: {option} is {text!r}, which is no plain text. It may have been made to run "
+        "something: it is refused."
+    )
 
 
 def _is_ours(path: str, allowed: tuple[str, ...]) -> bool:
