@@ -13,8 +13,6 @@ _FENCE = re.compile(
     r"^```(?P<language>\w*)(?P<about>[^\n]*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-# What may lie between a command and its output: nothing, or that it is.
-_BETWEEN = re.compile(r"\n\s*(<!-- output -->\n)?")
 
 
 @dataclass
@@ -63,9 +61,7 @@ def all_blocks(page: Path) -> list[Block]:
     """Give all blocks of a page, each with its output instead of a block for that."""
     text, found, end = page.read_text(encoding="utf-8"), [], 0
     for match in _FENCE.finditer(text):
-        shown = (
-            match["language"] == "text" and found and _BETWEEN.fullmatch(text[end : match.start()])
-        )
+        shown = match["language"] == "text" and found and not text[end : match.start()].strip()
         if shown and found[-1].language in ("sh", "python"):
             found[-1].output = match["text"]
         else:
