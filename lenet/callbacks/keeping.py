@@ -211,9 +211,10 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say so, if this is why training ends."""
-        if trainer.is_global_zero and trainer.current_epoch == self.stopped_epoch + 1:
-            why = str(self.stopping_reason_message).partition(" Signaling")[0]
-            print(f"Stopped early, after epoch {self.stopped_epoch}. {why}")
+        why, now = self.stopping_reason_message, trainer.current_epoch == self.stopped_epoch + 1
+        if why and now and trainer.is_global_zero:
+            said = why.partition(" Signaling")[0]
+            print(f"Stopped early, after epoch {self.stopped_epoch}. {said}")
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting from a checkpoint, with this training's patience and not its."""

@@ -3,6 +3,7 @@ from torch import tensor
 
 from lenet import Trainer
 from lenet.callbacks import BestCheckpoint, EarlyStopping
+from tests.conftest import TINY
 
 
 def test_of_equally_good_epochs_the_latest_is_kept():
@@ -21,3 +22,11 @@ def test_early_stopping_goes_on_counting_with_the_patience_of_now():
     before.wait_count, before.best_score = 2, torch.tensor(0.5)
     now.load_state_dict(before.state_dict())
     assert (now.patience, now.wait_count, now.best_score) == (9, 2, 0.5)
+
+
+def test_early_stopping_says_so_and_an_end_that_was_asked_for_does_not(lenet):
+    assert "Stopped early" not in lenet("fit", *TINY).out
+    done = lenet(
+        "fit", *TINY, "--trainer.max_epochs", "3", "--early_stopping.stopping_threshold", "9"
+    )
+    assert "Stopped early, after epoch 0. Stopping threshold reached: val/loss" in done.out
