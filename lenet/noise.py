@@ -24,11 +24,13 @@ _WRONG = (
 )
 
 
-# Advertisements for two packages, and news of no use.
+# Advertisements for two packages, and news of no use: which checkpoint, `lenet` has said.
 _UNASKED = (
     "💡 Tip: For seamless",
     "TPU available: False",
     "Loading `train_dataloader` to estimate",
+    "Restoring states from the checkpoint path at",
+    "Loaded model weights from the checkpoint at",
     "\nDetected KeyboardInterrupt",  # we say ourselves what becomes of it
 )
 
