@@ -1,8 +1,7 @@
 """Checkpoints at an address, served from this machine."""
 
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,10 @@ from lenet.errors import UserError
 from lenet.safety import remote
 from tests.conftest import QUIET
 from tests.hostile_checkpoints import Call, saved
+from tests.serving import serving
 
 
-class Server(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     """Answer as the address asks for."""
 
     files: dict[str, bytes]
@@ -36,10 +36,7 @@ class Server(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(self.files[name])
             while name == "endless":
-                try:
-                    self.wfile.write(bytes(1 << 20))
-                except OSError:
-                    break
+                self.wfile.write(bytes(1 << 20))
             if name == "silent":
                 time.sleep(2)
         else:
@@ -54,15 +51,11 @@ def site(good):
     """Serve a checkpoint and worse, and give the address."""
     bad = saved({"x": Call(bytearray, 10**12)}).read_bytes()
     whole = good.read_bytes()
-    Server.files = {"best.ckpt": whole, "bad": bad, "page": b"<html>", "cut": whole[:9000]}
-    Server.files |= {"short": whole[:9000], "huge": whole, "endless": whole, "empty": b""}
-    Server.asked = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    Handler.files = {"best.ckpt": whole, "bad": bad, "page": b"<html>", "cut": whole[:9000]}
+    Handler.files |= {"short": whole[:9000], "huge": whole, "endless": whole, "empty": b""}
+    Handler.asked = []
+    with serving(Handler) as address:
+        yield address
 
 
 def test_a_checkpoint_at_an_address_is_tested_and_gone_on_from(lenet, site, good):
@@ -78,7 +71,7 @@ def test_a_checkpoint_at_an_address_is_tested_and_gone_on_from(lenet, site, good
     assert done.code == 0, done.err
     assert Path("runs/LeNet-Digits-1/checkpoints/best.ckpt").is_file()
     assert load(url).hparams.num_classes == 10
-    assert Server.asked == ["best.ckpt"]  # once
+    assert Handler.asked == ["best.ckpt"]  # once
     assert lenet("test", "--ckpt_path", f"{site}/to?/best.ckpt", *QUIET).code == 0
 
 
@@ -111,8 +104,8 @@ def test_an_endless_or_silent_answer_is_given_up(site, monkeypatch):
     with pytest.raises(UserError, match="larger than"):
         load(f"{site}/endless")
     monkeypatch.setattr(remote, "TIMEOUT", 0.2)
-    Server.files["silent"] = b""
-    monkeypatch.setattr(Server, "end_headers", lambda self: time.sleep(1))
+    Handler.files["silent"] = b""
+    monkeypatch.setattr(Handler, "end_headers", lambda self: time.sleep(1))
     with pytest.raises(UserError, match="timed out"):
         load(f"{site}/silent")
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from lenet import MNIST
 from lenet.data import fetching
 from lenet.errors import UserError
 from tests.conftest import QUIET
+from tests.serving import serving
 from tests.small import write_mnist
 from tests.starts import codes, said, start_groups
 
@@ -70,13 +71,10 @@ def served(tmp_path):
         def log_message(self, *args):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served.mirror = f"http://127.0.0.1:{server.server_port}/"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield served
-    served.goes_on.set()
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as address:
+        served.mirror = f"{address}/"
+        yield served
+        served.goes_on.set()
 
 
 @pytest.fixture

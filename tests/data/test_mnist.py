@@ -1,9 +1,8 @@
 import gzip
 import hashlib
 import shutil
-import threading
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from urllib.error import URLError
 
 import pytest
@@ -12,26 +11,11 @@ from torchvision import datasets
 
 from lenet import MNIST
 from lenet.errors import UserError
+from tests.serving import serving
 
 
 def no_network(*args, **kwargs):
     raise URLError("no network in tests")
-
-
-@pytest.fixture
-def served_on_loopback():
-    servers = []
-
-    def serve(folder):
-        handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
-        servers.append(server := ThreadingHTTPServer(("127.0.0.1", 0), handler))
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}/"
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def test_nothing_is_fetched_if_it_is_there(mnist_root, monkeypatch):
@@ -57,11 +41,18 @@ def test_without_network_and_data_both_ways_out_are_named(lenet, monkeypatch, tm
     assert "configs/digits.yaml" in line
 
 
-def test_a_download_is_checked_by_its_sums_and_unpacked(
-    mnist_root, tmp_path, monkeypatch, served_on_loopback
-):
-    raw, archives = mnist_root / "MNIST" / "raw", tmp_path / "server"
-    archives.mkdir()
+@pytest.fixture
+def archives(tmp_path, monkeypatch):
+    """A folder that is served where torchvision looks for MNIST."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with serving(partial(SimpleHTTPRequestHandler, directory=str(folder))) as address:
+        monkeypatch.setattr(datasets.MNIST, "mirrors", [f"{address}/"])
+        yield folder
+
+
+def test_a_download_is_checked_by_its_sums_and_unpacked(mnist_root, archives, monkeypatch):
+    raw = mnist_root / "MNIST" / "raw"
     resources = []
     for file in sorted(raw.iterdir()):
         packed = gzip.compress(file.read_bytes())
@@ -69,7 +60,6 @@ def test_a_download_is_checked_by_its_sums_and_unpacked(
         resources.append((f"{file.name}.gz", hashlib.md5(packed).hexdigest()))
     shutil.rmtree(raw)
     monkeypatch.setattr(datasets.MNIST, "resources", resources)
-    monkeypatch.setattr(datasets.MNIST, "mirrors", [served_on_loopback(archives)])
     MNIST(root=str(mnist_root)).prepare_data()
     assert len(MNIST(root=str(mnist_root)).read(train=True)[0]) == 120
 
