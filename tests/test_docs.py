@@ -152,9 +152,17 @@ def test_the_tree_of_the_readme_is_that_of_the_package():
     text = (REPOSITORY / "README.md").read_text()
     tree = re.search(r"^```text\nlenet/\n(.*?)^configs/", text, re.MULTILINE | re.DOTALL)
     assert tree is not None
-    shown = {line.split()[0].rstrip("/") for line in tree[1].splitlines()}
+    shown, folder = set(), ""
+    for line in tree[1].splitlines():
+        name, *phrase = line.split()
+        if name.endswith("/"):
+            folder = name
+        else:
+            assert phrase, name
+            shown.add(folder + name if line.startswith("    ") else name)
     package = REPOSITORY / "lenet"
-    assert shown == {x.name for x in package.iterdir()} - {"__init__.py", "__pycache__", "py.typed"}
+    files = {x.relative_to(package).as_posix() for x in package.rglob("*.py")}
+    assert shown == {x for x in files if not x.endswith("__init__.py")}
 
 
 def test_the_rooms_of_the_design_are_those_of_the_package():
