@@ -3,8 +3,9 @@
     python docs/make_figures.py [RUN]
 
 Trains LeNet by configs/mnist.yaml and tests it, which takes two minutes, unless the folder of a run
-is given that was tested. MNIST is looked for, or downloaded, as always. The page of `lenet demo` is
-photographed in Chromium, as by its tests, where there is one.
+is given that was tested; then the network of 1998, for three epochs. MNIST is looked for, or
+downloaded, as always. The page of `lenet demo` is photographed in Chromium, as by its tests, where
+there is one.
 """
 
 import shutil
@@ -14,17 +15,13 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-import torch
-from matplotlib.figure import Figure
 from PIL import Image
-from torch import nn
 
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS.parent))
 
+from docs.lessons import draw_codes, draw_convolution, draw_distortions, draw_patch  # noqa: E402
 from docs.make_screenshot import make_screenshot  # noqa: E402
-from lenet import MNIST, load  # noqa: E402
-from lenet.callbacks.drawing import draw, show  # noqa: E402
 from tests.browser import CHROMIUM  # noqa: E402
 from tests.drawing import draw as draw_digit  # noqa: E402
 
@@ -59,32 +56,12 @@ def predict_drawings(run: Path, folder: Path) -> Path:
     return run / "own" / "predictions.png"
 
 
-def draw_convolution(run: Path, path: Path) -> None:
-    """Draw what two kernels of the first layer make of a test image: sums, activation, pooling."""
-    model, data = load(run), MNIST()
-    images = data.to_size(data.read(train=False)[0][:1])  # a 7
-    with torch.no_grad():
-        pixels = data.normalize(images, model.input_range)
-        layers = list(model.network)[:3]
-        sums, kept, pooled = (nn.Sequential(*layers[: i + 1])(pixels)[0] for i in range(3))
-    kernels = layers[0].weight.detach()[:, 0]
-    # The two kernels that are the most unlike each other.
-    alike = torch.corrcoef(kernels.flatten(1))
-    chosen = divmod(int(alike.argmin()), len(kernels))
-
-    def picture(figure: Figure) -> None:
-        titles = ("image", "kernel", "convolution", "activation", "pooling")
-        for row, axes in zip(chosen, figure.subplots(2, len(titles)), strict=True):
-            maps = (images[0, 0], kernels[row], sums[row], kept[row], pooled[row])
-            for axis, title, shown in zip(axes, titles, maps, strict=True):
-                limit = float((kernels if title == "kernel" else sums)[row].abs().max())
-                grey = {"cmap": "gray", "vmin": 0, "vmax": 255}
-                signed = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
-                show(axis, shown, **(grey if title == "image" else signed))
-                height, width = shown.shape
-                axis.set_title(f"{title}\n{height}x{width}")
-
-    draw(path, (8.2, 3.7), picture)
+def train_lenet5(folder: Path) -> Path:
+    """Train the network of 1998 for three epochs, which is enough to see what it does."""
+    config = DOCS.parent / "configs" / "lenet5-1998.yaml"
+    short = ("--trainer.max_epochs", "3", "--trainer.default_root_dir", folder)
+    call("fit", "--config", config, *short)
+    return folder / "LeNet5-MNIST-1"
 
 
 def main() -> None:
@@ -98,8 +75,14 @@ def main() -> None:
             call("run", "--config", config, "--trainer.default_root_dir", folder)
         for name in PICTURES:
             take(run / f"{name}.png", name)
-        draw_convolution(run, Path(folder) / "convolution.png")
-        take(Path(folder) / "convolution.png", "convolution")
+        made = Path(folder) / "made.png"
+        for name, lesson in {"patch": draw_patch, "convolution": draw_convolution}.items():
+            lesson(run, made)
+            take(made, name)
+        draw_distortions(made)
+        take(made, "distortions")
+        draw_codes(train_lenet5(Path(folder)), made)
+        take(made, "codes")
         take(predict_drawings(run, Path(folder) / "drawn"), "own")
         if CHROMIUM is None:
             print("docs/images/demo.png is left as it is: there is no chromium.")

@@ -81,9 +81,9 @@ def lenet(capfd) -> Run:
 def lenet_process() -> Run:
     """Run ``lenet`` as its user does, in a process of its own."""
 
-    def run(*args: str, cwd: Path | None = None) -> Finished:
+    def run(*args: str) -> Finished:
         command = [sys.executable, "-m", "lenet", *map(str, args)]
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         return Finished(done.returncode, done.stdout, done.stderr)
 
     return run

@@ -121,21 +121,23 @@ def test_the_model_summary_prints_every_layers_sizes(lenet):
 # Two processes, one after the other
 
 
-def test_a_fresh_process_measures_what_the_run_measured(lenet, lenet_process, tmp_path):
+def test_a_fresh_process_measures_what_the_run_measured(
+    lenet, lenet_process, tmp_path, monkeypatch
+):
     assert lenet("run", *TINY, "--trainer.max_epochs", "2").code == 0
     inside = result("test")["test/accuracy"]
     (tmp_path / "elsewhere").mkdir()
     root = str(tmp_path / "runs")
-    for asked in ("best", "last", RUN.absolute(), (RUN / "checkpoints" / "last.ckpt").absolute()):
-        (RUN / "test.json").unlink()
-        done = lenet_process(
-            *("test", "--ckpt_path", asked, "--trainer.default_root_dir", root, *QUIET),
-            cwd=tmp_path / "elsewhere",
-        )
+    run, last = RUN.absolute(), (RUN / "checkpoints" / "last.ckpt").absolute()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for asked, process in (("best", lenet_process), ("last", lenet), (run, lenet), (last, lenet)):
+        (run / "test.json").unlink()
+        options = ("--trainer.default_root_dir", root, *QUIET)
+        done = process("test", "--ckpt_path", asked, *options)
         assert done.code == 0, done.err
         assert f"Checkpoint: {tmp_path / 'runs'}" in done.err
-        if asked in ("best", RUN.absolute()):
-            assert result("test")["test/accuracy"] == inside
+        if asked in ("best", run):
+            assert result("test", run)["test/accuracy"] == inside
     assert not list((tmp_path / "elsewhere").iterdir())
 
 

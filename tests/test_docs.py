@@ -47,6 +47,8 @@ def arguments_that_make_it_small(words: list[str], silent: list[str]) -> list[st
     small = [*silent, *ONE_EPOCH]
     if "--data.val_size" not in words:
         small += ["--data.val_size", "5"]
+    if "TorchvisionModel" in words:
+        small += ["--trainer.limit_train_batches", "2"]
     if words[0] == "demo":  # the page is up, and gone
         small += ["--trainer.fast_dev_run", "true", "--open_browser", "false"]
     if "--ckpt_path" in words and words[0] == "fit":

@@ -59,8 +59,8 @@ def test_colours_many_classes_and_files_on_disk_are_drawn(lenet, small, data):
     assert "could not be drawn" not in done.err
 
 
-def test_a_test_in_another_process_adds_to_the_runs_tensorboard(lenet_process):
-    assert lenet_process("fit", *BRIEF).code == 0
+def test_a_test_in_another_process_adds_to_the_runs_tensorboard(lenet, lenet_process):
+    assert lenet("fit", *BRIEF).code == 0
     assert images_in_tensorboard() == OF_FIT
     assert pictures() == OF_FIT
     assert lenet_process("test", *SILENT).code == 0
