@@ -48,7 +48,7 @@ def first_layers(run: Path) -> tuple[Tensor, Tensor, list[Tensor], tuple[int, in
     with torch.no_grad():
         pixels = MNIST().normalize(digits()[7:8], model.input_range)
         outputs = [nn.Sequential(*layers[: i + 1])(pixels)[0] for i in range(3)]
-    kernels = layers[0].weight.detach()[:, 0]
+    kernels = next(layers[0].parameters()).detach()[:, 0]
     alike = torch.corrcoef(kernels.flatten(1))
     return pixels[0, 0], kernels, outputs, divmod(int(alike.argmin()), len(kernels))
 
