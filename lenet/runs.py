@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from lenet.errors import UserError
+from lenet.errors import UserError, nearest
 from lenet.safety.config import RefusedYAML, load, read_text
 
 __all__ = [
@@ -205,7 +205,17 @@ def read_config(config: str | Path, name: str = "") -> dict[str, Any]:
     what = "not a file" if os.path.exists(config) else "no such file"
     what = "a folder, not a file" if os.path.isdir(config) else what
     what = "has no options in it" if is_file else what
-    raise UserError(f"{name}: {what}.")
+    meant = nearest(str(config), _configs_near(config)) if what == "no such file" else ""
+    raise UserError(f"{name}: {what}.{meant}")
+
+
+def _configs_near(config: str | Path) -> list[str]:
+    """Give the YAML files of the folder that a config is not in, and those of configs/."""
+    folders = {Path(config).parent, Path("configs")}
+    try:
+        return [str(file) for folder in folders for file in folder.glob("*.y*ml")]
+    except (OSError, ValueError):  # what was given is no path at all
+        return []
 
 
 def _take(root: Path, name: str) -> Path:

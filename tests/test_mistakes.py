@@ -90,6 +90,24 @@ MISTAKES = {
 }
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("configs/mnst.yaml", " Did you mean configs/mnist.yaml?"),
+        ("config/mnist.yaml", " Did you mean configs/mnist.yaml?"),
+        ("mnist.yaml", " Did you mean configs/mnist.yaml?"),
+        ("mlpp.yaml", " Did you mean mlp.yaml?"),
+        ("elsewhere/nothing.yaml", ""),
+        ("long/" * 2000, ""),
+    ],
+)
+def test_the_nearest_config_is_asked_for(lenet, given, meant):
+    Path("configs").mkdir()
+    Path("configs/mnist.yaml").touch()
+    Path("mlp.yaml").touch()
+    assert the_line(lenet("fit", "--config", given)).endswith(f"no such file.{meant}")
+
+
 def the_line(done) -> str:
     assert done.code == 2
     assert "Traceback" not in done.err
