@@ -54,6 +54,14 @@ MISTAKES = {
     "a choice": ("--model.activation rel", "--model.activation rel: must be one of relu,"),
     "a mode": ("--checkpoint.mode maxx", "must be one of min, max. Did you mean max?"),
     "a number out of range": ("--model.lr 0", "--model.lr 0.0: must be greater than 0."),
+    "a part of more than all": (
+        "--model.label_smoothing 1",
+        "--model.label_smoothing 1.0: must be from 0 to less than 1.",
+    ),
+    "smoothing without cross-entropy": (
+        "--model LeNet5 --model.label_smoothing 0.1",
+        "--model.label_smoothing 0.1: is for cross-entropy, and LeNet5's loss is the paper's.",
+    ),
     "classes": (
         "--model.num_classes 7",
         "--model.num_classes 7: does not fit Digits, which has 10.",

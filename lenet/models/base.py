@@ -17,6 +17,7 @@ from lenet.models.optimization import (
     SchedulerFactory,
     carry_over,
     check_schedule,
+    compare,
     schedule,
 )
 from lenet.safety.progress import SO_FAR, check_optimizer, check_progress
@@ -47,9 +48,11 @@ class ImageClassifier(pl.LightningModule, ABC):
             OneCycleLR and CyclicLR are stepped once a batch, OneCycleLR over the whole training,
             with nothing to be told. ReduceLROnPlateau watches its monitor. By default the rate
             stays as it is.
+        label_smoothing: Part of each label, from 0 to less than 1, that is shared among all
+            classes in training. What is validated and tested is the plain cross-entropy.
 
     Raises:
-        UserError: If a number is not positive.
+        UserError: If a number is out of range.
     """
 
     input_range: ClassVar[tuple[float, float] | None] = None
@@ -69,6 +72,7 @@ class ImageClassifier(pl.LightningModule, ABC):
         lr: float = 1e-3,
         optimizer: OptimizerFactory | None = None,
         scheduler: SchedulerFactory | None = None,
+        label_smoothing: float = 0.0,
     ):
         super().__init__()
         sizes = {"in_channels": in_channels, "num_classes": num_classes, "image_size": image_size}
@@ -76,6 +80,10 @@ class ImageClassifier(pl.LightningModule, ABC):
         for name, value in {**sizes, "lr": lr}.items():
             if value is not None and value <= 0:
                 raise UserError(f"--model.{name} {value}: must be greater than 0.")
+        if not 0 <= label_smoothing < 1:
+            raise UserError(
+                f"--model.label_smoothing {label_smoothing}: must be from 0 to less than 1."
+            )
         self.save_hyperparameters()
         self.in_channels = in_channels or 1
         self.num_classes = num_classes or 10
@@ -83,6 +91,7 @@ class ImageClassifier(pl.LightningModule, ABC):
         self.lr = lr
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
+        self.label_smoothing = label_smoothing
         # Lets the model summary print the sizes that go into and come out of every layer.
         self.example_input_array = torch.zeros(
             1, self.in_channels, self.image_size, self.image_size
@@ -106,7 +115,8 @@ class ImageClassifier(pl.LightningModule, ABC):
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Give the mean loss ``()`` of logits ``(N, num_classes)`` and labels ``(N,)``."""
-        return F.cross_entropy(logits, labels)
+        smoothing = self.label_smoothing if self.training else 0.0
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Give the loss of a batch to the optimizer."""
@@ -221,23 +231,11 @@ class ImageClassifier(pl.LightningModule, ABC):
             self._rate = float(sums.get("lr", self.lr))
             if self.trainer.is_global_zero:  # the other devices' sums are in its own
                 self._figures["train"].to(self.device).go_on(sums)
-        past, now = checkpoint.get("hyper_parameters", {}), self.hparams
-
-        # What was given from Python, as a class, is not in a checkpoint.
-        changed = {
-            name
-            for name in ("lr", "optimizer", "scheduler")
-            if not callable(now.get(name)) and now.get(name) != past.get(name)
-        }
+        changed, same_optimizer = compare(checkpoint.get("hyper_parameters", {}), self.hparams)
         configs = self.trainer.lr_scheduler_configs
         optimizer, scheduler = self.trainer.optimizers[0], configs[0].scheduler if configs else None
-        same_optimizer = _class_of(now.get("optimizer")) == _class_of(past.get("optimizer"))
         check_optimizer(checkpoint, optimizer, scheduler, same_optimizer)
         carry_over(checkpoint, optimizer, scheduler, changed, same_optimizer)
-
-
-def _class_of(spec: Any) -> Any:
-    return spec.get("class_path") if isinstance(spec, dict) else "torch.optim.Adam"
 
 
 def _is_plain(value: Any) -> bool:

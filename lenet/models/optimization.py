@@ -5,7 +5,7 @@ peak. This also holds when a training is resumed, see :func:`carry_over`.
 """
 
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ __all__ = [
     "SchedulerFactory",
     "carry_over",
     "check_schedule",
+    "compare",
     "schedule",
 ]
 
@@ -124,6 +125,26 @@ def schedule(
     if isinstance(scheduler, torch_schedulers.ReduceLROnPlateau):
         config["monitor"] = getattr(scheduler, "monitor", "val/loss")
     return config
+
+
+def compare(past: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[set[str], bool]:
+    """Compare the hyperparameters of a checkpoint with this training's.
+
+    Returns:
+        Which of ``lr``, ``optimizer`` and ``scheduler`` are not as in the checkpoint, and whether
+        the optimizer is of the same class.
+    """
+    # What was given from Python, as a class, is not in a checkpoint.
+    changed = {
+        name
+        for name in ("lr", "optimizer", "scheduler")
+        if not callable(now.get(name)) and now.get(name) != past.get(name)
+    }
+    return changed, _class_of(now.get("optimizer")) == _class_of(past.get("optimizer"))
+
+
+def _class_of(spec: Any) -> Any:
+    return spec.get("class_path") if isinstance(spec, dict) else "torch.optim.Adam"
 
 
 def carry_over(

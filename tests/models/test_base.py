@@ -50,6 +50,19 @@ def test_test_figures_equal_those_worked_out_by_hand():
     assert found["test/accuracy"] == pytest.approx((logits.argmax(1) == labels).float().mean())
 
 
+def test_labels_are_smoothed_in_training_alone():
+    torch.manual_seed(0)
+    model, batch = LeNet(label_smoothing=0.2), (torch.randn(5, 1, 32, 32), torch.arange(5))
+    logits = model(batch[0])
+    parts = 0.8 * F.one_hot(batch[1], 10) + 0.2 / 10
+    smoothed = -(parts * logits.log_softmax(dim=1)).sum(dim=1).mean()
+    torch.testing.assert_close(model.training_step(batch, 0), smoothed)
+    for stage in ("val", "test"):
+        model.eval()._step(stage, batch)
+        loss = model._figures[stage].compute()["loss"]
+        torch.testing.assert_close(loss, F.cross_entropy(logits, batch[1]))
+
+
 @pytest.mark.parametrize(("clip", "fused"), [(None, True), (1.0, None)])
 def test_adam_steps_all_parameters_at_once_unless_gradients_are_clipped(clip, fused):
     # Lightning refuses to clip what a fused optimizer unscales itself.
