@@ -66,11 +66,16 @@ class Parser(LightningArgumentParser):
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """Give the help: that of a model or data with all that is said of it, without marks."""
         text = super().format_help(*args, **kwargs)
+        if " [options] " in self.prog:  # of a command, where argparse begins with every option
+            usage = f"usage: {self.prog.replace(' [options]', '')} [options]\n\n"
+            text = usage + text.partition("\n\n")[2]
         if found := re.search(r"Help for\s+--\S+=(\S+)", text):
             cls = class_of({"class_path": found[1]})
+            text = text.partition("\n\n")[2]
             if issubclass(cls, (ImageClassifier, ImageDataModule)):
                 about = re.split(r"\n\n(?:Args|Raises):", inspect.getdoc(cls) or found[1])[0]
-                text = text.replace(found[0], about)
+                title = about.partition("\n")[0].rstrip(".")
+                text = text.replace(found[0], about).replace(f"\n{title}:\n", "\noptions:\n")
         return text.replace("``", "")
 
 

@@ -67,6 +67,23 @@ def test_help_lists_the_commands_in_a_line_each(lenet):
         assert line in done.out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "first"),
+    [
+        (
+            "fit --help",
+            "usage: lenet fit [options]\n\nTrain, and keep the best weights.\n\noptions:",
+        ),
+        ("fit --model.help LeNet", "LeNet as it is taught today:"),
+        ("fit --data.help Digits", "1,797 real handwritten digits"),
+    ],
+)
+def test_help_begins_with_what_it_is_about(lenet, arguments, first):
+    text = lenet(*arguments.split()).out
+    assert text.startswith(first)
+    assert text.count("\noptions:\n") == 1
+
+
 def test_every_option_of_ours_is_explained_in_the_help(lenet):
     for arguments in (("--model.help", "LeNet"), ("--data.help", "MNIST")):
         done = lenet("fit", *arguments)
