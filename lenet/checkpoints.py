@@ -21,8 +21,10 @@ from lenet.safety import archive
 from lenet.safety.importing import check_names
 
 __all__ = [
+    "LINKED",
     "agreement",
     "check_fits",
+    "check_sizes",
     "load",
     "load_weights",
     "other_splits",
@@ -31,6 +33,8 @@ __all__ = [
     "specs",
 ]
 
+# What the data module tells the model, so that neither has to be told.
+LINKED = ("in_channels", "num_classes", "image_size")
 _COUNTS = {"num_classes": "classes", "in_channels": "channels"}
 _KEYS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
 
@@ -121,6 +125,21 @@ def _agreed(name: str, trained: dict[str, Any], here: int) -> int:
             "train anew."
         )
     return here
+
+
+def check_sizes(given: Mapping[str, Any], data: Any) -> None:
+    """Refuse sizes given for a model that are not those of its data module.
+
+    Raises:
+        UserError: With the option.
+    """
+    for name in LINKED:
+        value, real = given.get(name), getattr(data, name)
+        if value not in (None, real):
+            raise UserError(
+                f"--model.{name} {value}: does not fit {type(data).__name__}, which has {real}. "
+                "Leave it out, the data tells the model."
+            )
 
 
 def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None:

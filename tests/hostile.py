@@ -31,6 +31,7 @@ def reuse_the_parsers(monkeypatch) -> None:
 
     def setup_parser(self, *args, **kwargs):
         if not built:
+            self.asked = None
             LightningCLI.setup_parser(self, *args, **kwargs)
             built.update({name: getattr(self, name) for name in KEPT})
         vars(self).update(built)
