@@ -16,11 +16,11 @@ from lenet.models.rbf import BITMAPS
 GREY = {"cmap": "gray", "vmin": 0, "vmax": 255}
 # What each row of distortions.png shows, and the most that is done.
 DISTORTIONS = {
-    "rotation 10": Distortions(rotation=10),
-    "scaling 0.1": Distortions(scaling=0.1),
-    "shear 10": Distortions(shear=10),
-    "translation 2": Distortions(translation=2),
-    "elastic 0.8": Distortions(elastic=0.8),
+    "rotation 10 (degrees)": Distortions(rotation=10),
+    "scaling 0.1 (of the size)": Distortions(scaling=0.1),
+    "shear 10 (degrees)": Distortions(shear=10),
+    "translation 2 (pixels)": Distortions(translation=2),
+    "elastic 0.8 (pixels)": Distortions(elastic=0.8),
     "all of them": Distortions(rotation=10, scaling=0.1, shear=10, translation=2, elastic=0.8),
 }
 
@@ -59,6 +59,7 @@ def draw_patch(run: Path, path: Path) -> None:
     row, column = divmod(int(sums[chosen].argmax()), sums.shape[2])
     patch, kernel = pixels[row : row + 5, column : column + 5], kernels[chosen]
     tables = {"patch": patch, "kernel": kernel, "products": patch * kernel}
+    total, result = float((patch * kernel).sum()), float(sums[chosen, row, column])
 
     def picture(figure: Figure) -> None:
         first, *middle, last = figure.subplots(1, 5)
@@ -73,7 +74,9 @@ def draw_patch(run: Path, path: Path) -> None:
                 number = f"{table[y, x]:.1f}".replace("-0.0", "0.0")
                 axis.text(x, y, number, size=7, ha="center", va="center", color=color)
         show(last, sums[chosen], **signed(sums[chosen]))
-        last.set_title(f"feature map\nsum and bias: {sums[chosen, row, column]:.1f}")
+        last.set_title(
+            f"sum {total:.1f}, bias {result - total:.1f}:\n{result:.1f} in the feature map"
+        )
         last.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=INK))
 
     draw(path, (9.6, 2.3), picture)
@@ -97,15 +100,15 @@ def draw_convolution(run: Path, path: Path) -> None:
 
 
 def draw_distortions(path: Path) -> None:
-    """Draw what each distortion makes of one digit, ten times over."""
-    copies = digits()[4:5].repeat(10, 1, 1, 1).float()
+    """Draw one digit, and what each distortion makes of it, nine times over."""
+    image = digits()[4:5].float()
 
     def picture(figure: Figure) -> None:
         for axis, (title, distortions) in zip(
             figure.subplots(len(DISTORTIONS), 1), DISTORTIONS.items(), strict=True
         ):
-            made = distortions(copies, torch.Generator().manual_seed(0))
-            show(axis, mosaic(made[:, 0], 10, gap=2, fill=255), **GREY)
+            made = distortions(image.repeat(9, 1, 1, 1), torch.Generator().manual_seed(0))
+            show(axis, mosaic(torch.cat([image, made])[:, 0], 10, gap=2, fill=255), **GREY)
             axis.set_title(title, loc="left")
 
     draw(path, (6.6, 5.4), picture)

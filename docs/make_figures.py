@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,10 +39,12 @@ def call(*arguments: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "lenet", *map(str, arguments)], check=True)
 
 
-def take(picture: Path, name: str) -> None:
-    """Take over a picture, in no more colours than it needs."""
+def take(picture: Path, name: str, colors: int | None = 128) -> None:
+    """Take over a picture, in no more colours than it needs, or in all of them."""
     with Image.open(picture) as image:
-        few = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+        few = image.convert("RGB")
+        if colors is not None:
+            few = few.quantize(colors, dither=Image.Dither.NONE)
         few.save(DOCS / "images" / f"{name}.png", optimize=True)
 
 
@@ -75,14 +78,16 @@ def main() -> None:
             call("run", "--config", config, "--trainer.default_root_dir", folder)
         for name in PICTURES:
             take(run / f"{name}.png", name)
-        made = Path(folder) / "made.png"
-        for name, lesson in {"patch": draw_patch, "convolution": draw_convolution}.items():
-            lesson(run, made)
-            take(made, name)
-        draw_distortions(made)
-        take(made, "distortions")
-        draw_codes(train_lenet5(Path(folder)), made)
-        take(made, "codes")
+        made, lenet5 = Path(folder) / "made.png", train_lenet5(Path(folder))
+        lessons = {
+            "patch": partial(draw_patch, run),
+            "convolution": partial(draw_convolution, run),
+            "distortions": draw_distortions,
+            "codes": partial(draw_codes, lenet5),
+        }
+        for name, lesson in lessons.items():
+            lesson(made)
+            take(made, name, colors=None)  # grey beside red and blue, which mean something
         take(predict_drawings(run, Path(folder) / "drawn"), "own")
         if CHROMIUM is None:
             print("docs/images/demo.png is left as it is: there is no chromium.")

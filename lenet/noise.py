@@ -30,6 +30,7 @@ _UNASKED = (
     "TPU available: False",
     "Loading `train_dataloader` to estimate",
     "Restoring states from the checkpoint path at",
+    "Restored all states from the checkpoint at",
     "Loaded model weights from the checkpoint at",
     "\nDetected KeyboardInterrupt",  # we say ourselves what becomes of it
 )

@@ -71,12 +71,13 @@ class Parser(LightningArgumentParser):
             text = usage + text.partition("\n\n")[2]
         if found := re.search(r"Help for\s+--\S+=(\S+)", text):
             cls = class_of({"class_path": found[1]})
-            text = text.partition("\n\n")[2]
+            text = re.sub(r"--(optimizer|scheduler)\.", r"--model.\1.", text.partition("\n\n")[2])
             if issubclass(cls, (ImageClassifier, ImageDataModule)):
                 about = re.split(r"\n\n(?:Args|Raises):", inspect.getdoc(cls) or found[1])[0]
-                title = about.partition("\n")[0].rstrip(".")
-                text = text.replace(found[0], about).replace(f"\n{title}:\n", "\noptions:\n")
-        return text.replace("``", "")
+                title = re.escape(about.partition("\n")[0].rstrip("."))
+                text = re.sub(rf"\n({title}|<class '\S+'>):\n", "\noptions:\n", text)
+                text = text.replace(found[0], about)
+        return re.sub(r":\w+:`~?([\w.]+)`", r"\1", text).replace("``", "")
 
 
 def explain(parser: ArgumentParser, message: str) -> str:

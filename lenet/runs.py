@@ -6,6 +6,7 @@ time of its ``config.yaml``, which nothing but ``fit`` writes. Plain paths, no P
 """
 
 import contextlib
+import difflib
 import os
 import shutil
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from lenet.errors import UserError, nearest
+from lenet.errors import UserError
 from lenet.safety.config import RefusedYAML, load, read_text
 
 __all__ = [
@@ -205,17 +206,18 @@ def read_config(config: str | Path, name: str = "") -> dict[str, Any]:
     what = "not a file" if os.path.exists(config) else "no such file"
     what = "a folder, not a file" if os.path.isdir(config) else what
     what = "has no options in it" if is_file else what
-    meant = nearest(str(config), _configs_near(config)) if what == "no such file" else ""
-    raise UserError(f"{name}: {what}.{meant}")
+    raise UserError(f"{name}: {what}.{_nearest_config(config) if what == 'no such file' else ''}")
 
 
-def _configs_near(config: str | Path) -> list[str]:
-    """Give the YAML files of the folder that a config is not in, and those of configs/."""
-    folders = {Path(config).parent, Path("configs")}
+def _nearest_config(config: str | Path) -> str:
+    """Ask for the YAML file of the same folder, or of configs/, whose name is the nearest."""
+    folders = (Path("configs"), Path(config).parent)
     try:
-        return [str(file) for folder in folders for file in folder.glob("*.y*ml")]
+        files = {file.stem: file for folder in folders for file in folder.glob("*.y*ml")}
     except (OSError, ValueError):  # what was given is no path at all
-        return []
+        return ""
+    close = difflib.get_close_matches(Path(config).stem, files, n=1)
+    return f" Did you mean {files[close[0]]}?" if close else ""
 
 
 def _take(root: Path, name: str) -> Path:

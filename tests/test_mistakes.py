@@ -60,7 +60,7 @@ MISTAKES = {
     ),
     "smoothing without cross-entropy": (
         "--model LeNet5 --model.label_smoothing 0.1",
-        "--model.label_smoothing 0.1: is for cross-entropy, and LeNet5's loss is the paper's.",
+        "--model.label_smoothing 0.1: LeNet5 has a loss of its own, which takes none. Make it 0.",
     ),
     "classes": (
         "--model.num_classes 7",
@@ -105,6 +105,9 @@ MISTAKES = {
         ("config/mnist.yaml", " Did you mean configs/mnist.yaml?"),
         ("mnist.yaml", " Did you mean configs/mnist.yaml?"),
         ("mlpp.yaml", " Did you mean mlp.yaml?"),
+        ("mnist", " Did you mean configs/mnist.yaml?"),
+        ("configs/zzz.yaml", ""),
+        ("configs/resnet.yaml", ""),
         ("elsewhere/nothing.yaml", ""),
         ("long/" * 2000, ""),
     ],

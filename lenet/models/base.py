@@ -49,7 +49,8 @@ class ImageClassifier(pl.LightningModule, ABC):
             with nothing to be told. ReduceLROnPlateau watches its monitor. By default the rate
             stays as it is.
         label_smoothing: Part of each label, from 0 to less than 1, that is shared among all
-            classes in training. What is validated and tested is the plain cross-entropy.
+            classes in training. What is validated and tested is the loss without it. A model with
+            a loss of its own takes none.
 
     Raises:
         UserError: If a number is out of range.
@@ -80,10 +81,11 @@ class ImageClassifier(pl.LightningModule, ABC):
         for name, value in {**sizes, "lr": lr}.items():
             if value is not None and value <= 0:
                 raise UserError(f"--model.{name} {value}: must be greater than 0.")
+        option, name = f"--model.label_smoothing {label_smoothing}", type(self).__name__
         if not 0 <= label_smoothing < 1:
-            raise UserError(
-                f"--model.label_smoothing {label_smoothing}: must be from 0 to less than 1."
-            )
+            raise UserError(f"{option}: must be from 0 to less than 1.")
+        if label_smoothing and type(self).loss is not ImageClassifier.loss:
+            raise UserError(f"{option}: {name} has a loss of its own, which takes none. Make it 0.")
         self.save_hyperparameters()
         self.in_channels = in_channels or 1
         self.num_classes = num_classes or 10
@@ -115,8 +117,7 @@ class ImageClassifier(pl.LightningModule, ABC):
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Give the mean loss ``()`` of logits ``(N, num_classes)`` and labels ``(N,)``."""
-        smoothing = self.label_smoothing if self.training else 0.0
-        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        return F.cross_entropy(logits, labels)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Give the loss of a batch to the optimizer."""
@@ -137,7 +138,10 @@ class ImageClassifier(pl.LightningModule, ABC):
     def _step(self, stage: str, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         images, labels = batch
         logits = self(images)
-        loss = self.loss(logits, labels)
+        if stage == "train" and self.label_smoothing:
+            loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        else:
+            loss = self.loss(logits, labels)
         self._figures[stage].update(loss, logits, labels)
         return loss, logits
 

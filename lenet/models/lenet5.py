@@ -113,8 +113,7 @@ class LeNet5(ImageClassifier):
         **kwargs: Passed on to :class:`ImageClassifier`.
 
     Raises:
-        UserError: If images are not 32x32, the codes too few for the classes, or labels are to be
-            smoothed for the paper's loss.
+        UserError: If images are not 32x32, or the codes too few for the classes.
     """
 
     input_range = (-0.1, 1.175)
@@ -130,11 +129,6 @@ class LeNet5(ImageClassifier):
             raise UserError(
                 f"--model.output rbf: has codes for the {len(BITMAPS)} digits, not for "
                 f"{self.num_classes} classes. Use --model.output linear."
-            )
-        if output == "rbf" and self.label_smoothing:
-            raise UserError(
-                f"--model.label_smoothing {self.label_smoothing}: is for cross-entropy, and "
-                "LeNet5's loss is the paper's. Make it 0, or use --model.output linear."
             )
         self.output = output
         last = RBF(self.num_classes) if output == "rbf" else nn.Linear(84, self.num_classes)
@@ -162,7 +156,7 @@ class LeNet5(ImageClassifier):
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Give the paper's loss of a batch, or cross-entropy where the output is linear."""
-        return map_loss(logits, labels) if self.output == "rbf" else super().loss(logits, labels)
+        return (map_loss if self.output == "rbf" else F.cross_entropy)(logits, labels)
 
 
 def _draw(layer: nn.Module, fan_in: int) -> None:

@@ -16,7 +16,7 @@ SIZES = (32, 48, 64, 96, 128, 160, 192, 224, 256, 288, 320)
 
 
 class TorchvisionModel(ImageClassifier):
-    """A network of torchvision by name: alexnet, vgg11, resnet18 and some eighty others.
+    """A network of torchvision by name: alexnet, vgg11, resnet18 and so on, eighty in all.
 
     Takes images ``(N, C, H, W)`` and gives logits ``(N, num_classes)``. The last layer is sized to
     the classes, the first convolution to the channels: what it had for red, green and blue is added

@@ -45,11 +45,9 @@ def main() -> None:
         parser.error(str(e))
     with ThreadPoolExecutor(args.jobs) as pool:
         found = list(pool.map(lambda seed: measure(args.config, seed, folder), range(args.seeds)))
-    about = machine()
-    (folder / "results.json").write_text(
-        json.dumps({"machine": about, "seeds": found}, indent=2) + "\n"
-    )
-    line = row(args.config, found, about["commit"])
+    kept = {"machine": machine(), "seeds": found}
+    (folder / "results.json").write_text(json.dumps(kept, indent=2) + "\n")
+    line = row(args.config, found)
     print(line)
     if len(found) >= ENOUGH:
         text = args.table.read_text(encoding="utf-8")
@@ -98,13 +96,13 @@ def measure(
     """Train and test one seed, as far as that is not done.
 
     Returns:
-        Its ``seed``, ``accuracy`` on the test images in percent, and the ``seconds`` of its
-        commands.
+        Its ``seed``, ``accuracy`` on the test images in percent, the ``seconds`` of its commands,
+        and the ``commit`` that began it.
     """
     root = folder / f"seed-{seed}"
     root.mkdir(exist_ok=True)
     where = ["--trainer.default_root_dir", str(root.absolute())]
-    clock, log = root / "seconds.json", root / "log.txt"
+    clock, log, begun = root / "seconds.json", root / "log.txt", root / "commit.txt"
 
     def timed(*args: str) -> None:
         start = time.monotonic()
@@ -118,16 +116,19 @@ def measure(
         if list(root.glob("*/checkpoints/last.ckpt")):
             timed("fit", "--ckpt_path", "last")
         else:
+            begun.write_text(machine()["commit"])
             options = ["--seed_everything", str(seed), "--data.val_size", "0"]
             timed("fit", "--config", str(config.absolute()), *options)
         timed("test", "--ckpt_path", "best")
     [result] = root.glob("*/test.json")
     accuracy = 100 * json.loads(result.read_text())["test/accuracy"]
-    return {"seed": seed, "accuracy": accuracy, "seconds": sum(json.loads(clock.read_text()))}
+    seconds = sum(json.loads(clock.read_text()))
+    commit = begun.read_text() if begun.exists() else "unknown"
+    return {"seed": seed, "accuracy": accuracy, "seconds": seconds, "commit": commit}
 
 
-def row(config: Path, found: list[dict[str, Any]], commit: str) -> str:
-    """Give the line of the table: mean, deviation, 95 % interval of the mean, all seeds, time."""
+def row(config: Path, found: list[dict[str, Any]]) -> str:
+    """Give the line of the table: mean, deviation, interval, all seeds, time, and the commits."""
     accuracies = [seed["accuracy"] for seed in found]
     mean = statistics.mean(accuracies)
     deviation = interval = "-"
@@ -138,7 +139,8 @@ def row(config: Path, found: list[dict[str, Any]], commit: str) -> str:
     each = ", ".join(f"{accuracy:.2f}" for accuracy in accuracies)
     minutes = statistics.median(seed["seconds"] for seed in found) / 60
     cells = (f"`{config.name}`", f"**{mean:.3f}**", deviation, interval, each)
-    return f"| {' | '.join(cells)} | {minutes:.1f} min | {commit} |"
+    commits = ", ".join(dict.fromkeys(seed["commit"] for seed in found))
+    return f"| {' | '.join(cells)} | {minutes:.1f} min | {commits} |"
 
 
 def replace_row(text: str, line: str) -> str:

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from tests.benchmarks.accuracy import keep_config, measure, replace_row, row
+from tests.benchmarks.accuracy import keep_config, machine, measure, replace_row, row
 from tests.conftest import QUIET, REPOSITORY
 
 CONFIG = """\
@@ -49,6 +49,7 @@ def test_a_seed_is_trained_on_everything_tested_once_and_never_again(config, cou
     assert len(counted.asked) == 2
     [run] = tmp_path.glob("seed-3/LeNet-Digits-*")
     assert first["seed"] == 3
+    assert first["commit"] == machine()["commit"]
     assert first["accuracy"] == 100 * json.loads((run / "test.json").read_text())["test/accuracy"]
     saved = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
     assert saved["datamodule_hyper_parameters"]["val_size"] == 0
@@ -96,14 +97,17 @@ def test_runs_of_another_configuration_are_not_mixed_in(config, tmp_path):
 
 def test_a_line_has_mean_deviation_interval_and_every_seed(config):
     found = [
-        {"seed": i, "accuracy": accuracy, "seconds": 90.0}
+        {"seed": i, "accuracy": accuracy, "seconds": 90.0, "commit": "abc1234"}
         for i, accuracy in enumerate((99.0, 99.5, 100.0))
     ]
-    line = row(config, found, "abc1234")
+    line = row(config, found)
     # The interval by Student's t of two degrees of freedom, 4.303, times 0.5 / sqrt(3).
     expected = "| `small.yaml` | **99.500** | 0.500 | 98.258 to 100.742 | 99.00, 99.50, 100.00 "
     assert line == expected + "| 1.5 min | abc1234 |"
-    assert "| - | - |" in row(config, found[:1], "abc1234")
+    assert "| - | - |" in row(config, found[:1])
+    assert row(config, [*found, {**found[0], "commit": "def5678"}]).endswith(
+        " | abc1234, def5678 |"
+    )
 
 
 def test_a_line_replaces_its_own_and_leaves_the_rest():

@@ -58,7 +58,7 @@ def test_labels_are_smoothed_in_training_alone():
     smoothed = -(parts * logits.log_softmax(dim=1)).sum(dim=1).mean()
     torch.testing.assert_close(model.training_step(batch, 0), smoothed)
     for stage in ("val", "test"):
-        model.eval()._step(stage, batch)
+        model._step(stage, batch)
         loss = model._figures[stage].compute()["loss"]
         torch.testing.assert_close(loss, F.cross_entropy(logits, batch[1]))
 
