@@ -213,10 +213,10 @@ def _nearest_config(config: str | Path) -> str:
     """Ask for the YAML file of the same folder, or of configs/, whose name is the nearest."""
     folders = (Path("configs"), Path(config).parent)
     try:
-        files = {file.stem: file for folder in folders for file in folder.glob("*.y*ml")}
+        files = {file.stem.lower(): file for folder in folders for file in folder.glob("*.y*ml")}
     except (OSError, ValueError):  # what was given is no path at all
         return ""
-    close = difflib.get_close_matches(Path(config).stem, files, n=1)
+    close = difflib.get_close_matches(Path(config).stem.lower(), files, n=1)
     return f" Did you mean {files[close[0]]}?" if close else ""
 
 

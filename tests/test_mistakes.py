@@ -106,6 +106,7 @@ MISTAKES = {
         ("mnist.yaml", " Did you mean configs/mnist.yaml?"),
         ("mlpp.yaml", " Did you mean mlp.yaml?"),
         ("mnist", " Did you mean configs/mnist.yaml?"),
+        ("configs/MNIST.yml", " Did you mean configs/mnist.yaml?"),
         ("configs/zzz.yaml", ""),
         ("configs/resnet.yaml", ""),
         ("elsewhere/nothing.yaml", ""),
