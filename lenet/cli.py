@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import ModelSummary, ProgressBar, RichModelSummary
+from lightning.pytorch.callbacks import ModelSummary, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lenet import __version__, callbacks, checkpoints, runs
@@ -194,7 +194,7 @@ class LeNetCLI(LightningCLI):
         has_summary = any(isinstance(callback, ModelSummary) for callback in own)
         if given["enable_model_summary"] is not False and not bare and not has_summary:
             kwargs["enable_model_summary"] = False  # Lightning's own, which is one level deep
-            kwargs["callbacks"].append(RichModelSummary(max_depth=-1))
+            kwargs["callbacks"].append(callbacks.ModelSummary())
         has_bar = any(isinstance(callback, ProgressBar) for callback in own)
         if given["enable_progress_bar"] is not False and not bare and not has_bar:
             kwargs["callbacks"].append(callbacks.ProgressBar())

@@ -10,7 +10,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lenet import checkpoints, runs
-from lenet.callbacks import BestCheckpoint, FiniteLoss, Interruption, LastCheckpoint, MetricsFile
+from lenet.callbacks import BestCheckpoint, FiniteLoss, Interruption, LastCheckpoint
+from lenet.callbacks.metrics import MetricsFile, show
 from lenet.data import ImageDataModule
 from lenet.models import ImageClassifier
 from lenet.safety.progress import naming
@@ -49,9 +50,9 @@ class Trainer(pl.Trainer):
         if trains:
             self.callbacks += [FiniteLoss(), Interruption(keeps)]
         if logs:
-            folder = run_dir or self.default_root_dir
-            board = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
-            self.loggers = [board, MetricsFile(folder)]
+            root = run_dir or self.default_root_dir
+            board = TensorBoardLogger(root, name="", version="", default_hp_metric=False)
+            self.loggers = [board, MetricsFile(root)]
 
     @property
     def best(self) -> BestCheckpoint | None:
@@ -108,9 +109,8 @@ class Trainer(pl.Trainer):
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
-        return super().validate(
-            model, dataloaders, ckpt_path, verbose, datamodule, weights_only=True
-        )
+        rows = super().validate(model, dataloaders, ckpt_path, False, datamodule, weights_only=True)
+        return show(rows, verbose)
 
     def test(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
@@ -130,7 +130,8 @@ class Trainer(pl.Trainer):
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
-        return super().test(model, dataloaders, ckpt_path, verbose, datamodule, weights_only=True)
+        rows = super().test(model, dataloaders, ckpt_path, False, datamodule, weights_only=True)
+        return show(rows, verbose)
 
     def predict(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
@@ -172,8 +173,7 @@ class Trainer(pl.Trainer):
         # It has averaged. From now on it would take the weights before the average out of a
         # checkpoint (Lightning 2.6), where those that are kept are the averaged ones.
         self.callbacks = [c for c in self.callbacks if not isinstance(c, WeightAveraging)]
-        # Without one, after `fast_dev_run` or where none is kept, the weights are as they are now.
-        best = (self.best and self.best.best_model_path) or None
+        best = (self.best and self.best.best_model_path) or None  # None: the weights as they are
         if getattr(datamodule, "val_size", None) != 0:
             self.validate(model, datamodule=datamodule, ckpt_path=best)
         self.test(model, datamodule=datamodule, ckpt_path=best)

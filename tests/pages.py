@@ -78,7 +78,7 @@ def kind(output: str) -> list[str]:
     """
     lines = []
     for line in output.splitlines():
-        if re.search(r"\d(it|s)/s|it/s", line):
+        if re.search(r"━ \d+/\d+ ", line):
             continue
         numbered = re.sub(r"\d[\d,]*(\.\d+)?(e[+-]?\d+)?", "0", line)
         lines.append(re.sub(r"[\s━─=-]+", " ", numbered).strip())

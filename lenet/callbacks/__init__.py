@@ -6,6 +6,7 @@ from lenet.callbacks.metrics import MetricsFile, ResultFile
 from lenet.callbacks.pictures import Pictures
 from lenet.callbacks.predictions import PredictionWriter
 from lenet.callbacks.progress import ProgressBar
+from lenet.callbacks.summary import ModelSummary
 
 __all__ = [
     "BestCheckpoint",
@@ -14,6 +15,7 @@ __all__ = [
     "Interruption",
     "LastCheckpoint",
     "MetricsFile",
+    "ModelSummary",
     "Pictures",
     "PredictionWriter",
     "ProgressBar",

@@ -1,7 +1,8 @@
-"""The figures of a run as files: ``metrics.csv`` of a training, a JSON file of an evaluation."""
+"""The figures of a run: ``metrics.csv`` of a training, a JSON file and lines of an evaluation."""
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lenet.errors import UserError
 from lenet.writing import aside
 
-__all__ = ["MetricsFile", "ResultFile"]
+__all__ = ["MetricsFile", "ResultFile", "show"]
 
 
 class MetricsFile(Logger):
@@ -94,6 +95,17 @@ class MetricsFile(Logger):
                 f"{self.path}: no table of epochs ({e}), so training cannot go on with it. Mend "
                 "it, or move it away: then it begins anew."
             ) from e
+
+
+def show(results: list[Mapping[str, float]], verbose: bool = True) -> list[Mapping[str, float]]:
+    """Print the figures that an evaluation found, and hand them on.
+
+    Lightning's own table has sixteen digits of each. ``test.json`` has as many as there are.
+    """
+    if verbose and getattr(rank_zero_only, "rank", 0) == 0:
+        for name, value in (pair for figures in results for pair in figures.items()):
+            print(f"{name}: {value:.4f}", flush=True)
+    return results
 
 
 class ResultFile(pl.Callback):

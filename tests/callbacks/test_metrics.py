@@ -2,8 +2,10 @@ import csv
 
 import numpy as np
 import pytest
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from lenet.callbacks import MetricsFile
+from lenet.callbacks.metrics import show
 from lenet.errors import UserError
 
 
@@ -66,3 +68,13 @@ def test_a_table_that_is_none_is_refused_before_a_training(tmp_path, text):
     (tmp_path / "metrics.csv").write_bytes(text)
     with pytest.raises(UserError, match=r"metrics\.csv: no table of epochs .*Mend it"):
         MetricsFile(tmp_path)
+
+
+def test_an_evaluation_shows_four_digits_once_and_only_when_asked(capsys, monkeypatch):
+    found = [{"test/loss": 0.0321965590119, "test/accuracy": 0.9929999709}]
+    assert show(found) is found
+    assert capsys.readouterr().out == "test/loss: 0.0322\ntest/accuracy: 0.9930\n"
+    show(found, verbose=False)
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    show(found)
+    assert capsys.readouterr().out == ""

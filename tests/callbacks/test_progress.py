@@ -1,3 +1,4 @@
+import re
 from itertools import pairwise
 
 import pytest
@@ -37,10 +38,13 @@ def test_slow_steps_and_what_must_be_seen_at_once_are_drawn_each_time(drawn):
     assert drawn == [100, 101, 102, 102]
 
 
-def test_each_epoch_leaves_a_line_with_its_last_figures(lenet):
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_each_epoch_leaves_a_line_with_its_last_figures(lenet, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
     options = ("--data", "Digits", "--trainer.max_epochs", "2", "--trainer.accelerator", "cpu")
     out = lenet("fit", *options).out
     for epoch in ("Epoch 0/1", "Epoch 1/1"):
         [line] = [line for line in out.splitlines() if line.startswith(epoch)]
         assert "20/20" in line
-        assert "val/loss" in line
+        assert re.search(r" val/loss: \d+\.\d{4} val/accuracy: 0\.\d{4}$", line.rstrip())
+        assert ("it/s" in line) == (width >= 100)

@@ -1,0 +1,33 @@
+import pytest
+
+SHORT = ("--data", "Digits", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1")
+
+
+@pytest.mark.parametrize(
+    ("model", "rows", "sums"),
+    [
+        (
+            "LeNet",
+            {"c1": "Conv2d 156 235 K 1x32x32 6x28x28", "c5": "Linear 48.1 K 96.0 K 400 120"},
+            "Parameters: 61.7 K (0.247 MB), of which 61.7 K are trained. FLOPs: 833 K.",
+        ),
+        (
+            "LeNet5",
+            {"c3": "TableConvolution 1.5 K 480 K 6x14x14 16x10x10", "output": "RBF 0 0 84 10"},
+            "Parameters: 60.0 K (0.240 MB), of which 60.0 K are trained. FLOPs: 831 K.",
+        ),
+    ],
+)
+def test_a_layer_is_a_line_of_80_characters(lenet, monkeypatch, model, rows, sums):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [line.rstrip() for line in lenet("fit", *SHORT, "--model", model).out.splitlines()]
+    table = {cells[1]: cells for line in lines if (cells := line.split("│"))[1:]}
+    found = {name.strip(): " ".join(map(str.strip, cells[2:-1])) for name, cells in table.items()}
+    assert rows.items() <= found.items()
+    assert sums in lines
+
+
+def test_a_summary_of_ones_own_and_none_are_heeded(lenet):
+    out = lenet("fit", *SHORT, "--trainer.callbacks+=ModelSummary").out
+    assert "Out sizes" not in out
+    assert "Out sizes" not in lenet("fit", *SHORT, "--trainer.enable_model_summary", "false").out
