@@ -85,6 +85,12 @@ def twice(path: Path) -> Path:
     return Path("hostile.ckpt")
 
 
+def two_lists(path: Path) -> Path:
+    """Python reads the second archive, and PyTorch the first: there the end says the list is."""
+    whole = packed(path).read_bytes()
+    return written(whole[:-22] + whole)
+
+
 def old(path: Path) -> Path:
     torch.save(content(path), "hostile.ckpt", _use_new_zipfile_serialization=False)
     return Path("hostile.ckpt")
@@ -134,6 +140,7 @@ HOSTILE = {
     "compressed": (compressed, "compressed"),
     "overlapping": (overlapping, "overlap"),
     "twice": (twice, "parts that no checkpoint has"),
+    "two lists": (two_lists, "more than one list"),
     "traversal": (
         lambda good: packed(good, **{"../../evil": b"x"}),
         "parts that no checkpoint has",
@@ -298,6 +305,21 @@ def test_a_class_named_where_none_is_looked_for_is_not_imported(lenet, good):
         made[name]["_instantiator"] = "stranger.make"
     load(saved(made))
     assert lenet("test", "--ckpt_path", "hostile.ckpt", *QUIET).code == 0
+    assert not Path("imported").exists()
+
+
+@pytest.mark.parametrize("name", ["handed.stranger.run", "é.stranger.run"])
+def test_a_folder_of_the_working_folder_is_not_imported_from(lenet, good, name):
+    folder = Path(name.partition(".")[0])  # it needs no __init__.py
+    folder.mkdir()
+    (folder / "stranger.py").write_text("import pathlib; pathlib.Path('imported').touch()")
+    spec = {"class_path": "torch.optim.lr_scheduler.LambdaLR", "init_args": {"lr_lambda": name}}
+    path = hyper(good, scheduler=spec)
+    done = lenet("test", "--ckpt_path", path, *QUIET)
+    assert done.code == 2
+    assert f"names {name!r}, which is not part of lenet" in done.err
+    with pytest.raises(UserError, match="not part of lenet"):
+        load(path)
     assert not Path("imported").exists()
 
 

@@ -28,6 +28,7 @@ MAX_HYPERPARAMETERS = 30_000
 MAX_TEXT = 4096  # characters
 HYPERPARAMETERS = ("hyper_parameters", "datamodule_hyper_parameters")
 
+_TWO_LISTS = "it has more than one list of its parts, or a wrong one"
 _OVERLAP = "its parts overlap or are encrypted"
 # What torch.save() writes, and nothing else.
 _PARTS = re.compile(
@@ -49,9 +50,9 @@ def inspect(path: Path) -> dict[str, Any] | None:
         UnsafeError: If there is more in it than plain values and tensors that it has.
     """
     with path.open("rb") as file:
-        _check_directory(file)
+        count = _check_directory(file)
         with zipfile.ZipFile(file) as archive:
-            parts = _parts(archive)
+            parts = _parts(archive, count)
             description = archive.read(parts.pop("data.pkl"))
             try:
                 reader = Reader(description, {name: p.file_size for name, p in parts.items()})
@@ -76,25 +77,41 @@ def inspect(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def _check_directory(file: io.BufferedReader) -> None:
-    """Refuse an archive whose mere list of parts would fill the memory. The list is at the end."""
+def _check_directory(file: io.BufferedReader) -> int:
+    """Give how many parts the archive has, whose list, at its end, is there once and is short.
+
+    Python looks for the list right before the end, PyTorch where the end says it is: each must
+    find the one that the other finds.
+    """
     if file.read(4) != b"PK\3\4":
         raise zipfile.BadZipFile
-    file.seek(-min(98, file.seek(0, io.SEEK_END)), io.SEEK_END)
+    length = file.seek(0, io.SEEK_END)
+    file.seek(-min(98, length), io.SEEK_END)
     tail = file.read().rjust(98, b"\0")
-    if tail[-22:-18] != b"PK\5\6":
+    mark, *disks, here, count, size, start, comment = struct.unpack("<4s4H2LH", tail[-22:])
+    if mark != b"PK\5\6":
         raise zipfile.BadZipFile
-    [size] = struct.unpack("<L", tail[-10:-6])
-    if tail[-42:-38] == b"PK\6\7":  # the size in 64 bits is the one that counts
-        if tail[:4] != b"PK\6\6":
-            raise zipfile.BadZipFile
-        [size] = struct.unpack("<Q", tail[40:48])
+    end = length - 22
+    if tail[-42:-38] == b"PK\6\7":  # what it says in 64 bits is what counts
+        end = length - 98
+        short, full = (here, count, size, start), struct.unpack("<4Q", tail[24:56])
+        [place] = struct.unpack("<Q", tail[-34:-26])
+        most = (0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
+        agrees = all(a in (b, top) for a, b, top in zip(short, full, most, strict=True))
+        if tail[:4] != b"PK\6\6" or place != end or not agrees:
+            raise UnsafeError(_TWO_LISTS)
+        here, count, size, start = full
     if size > MAX_DIRECTORY:
         raise UnsafeError(TOO_MANY)
+    if start + size != end or here != count or any(disks) or comment:
+        raise UnsafeError(_TWO_LISTS)
+    return count
 
 
-def _parts(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+def _parts(archive: zipfile.ZipFile, count: int) -> dict[str, zipfile.ZipInfo]:
     """List the parts of the archive, none of which is packed, hidden or there twice."""
+    if len(archive.infolist()) != count:
+        raise UnsafeError(_TWO_LISTS)
     parts, end = {}, 0
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
         name = info.filename.partition("/")[2]
@@ -104,12 +121,15 @@ def _parts(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             raise UnsafeError("its parts are compressed, and so could be of any size")
         if info.header_offset < end or info.flag_bits & 1:
             raise UnsafeError(_OVERLAP)
-        end = info.header_offset + 30 + len(info.orig_filename) + info.file_size
+        assert archive.fp is not None
+        archive.fp.seek(info.header_offset + 26)  # in front of the part itself, where more may be
+        header = 30 + sum(struct.unpack("<2H", archive.fp.read(4).ljust(4, b"\xff")))
+        end = info.header_offset + header + info.file_size
         parts[name] = info
     if "data.pkl" not in parts:
         raise zipfile.BadZipFile
     if end > archive.start_dir:
-        raise UnsafeError("its parts overlap or are encrypted")
+        raise UnsafeError(_OVERLAP)
     if parts["data.pkl"].file_size > MAX_DESCRIPTION:
         raise UnsafeError(TOO_MANY)
     return parts

@@ -27,8 +27,6 @@ __all__ = ["ALLOWED", "ALLOWED_IN_RUNS", "check_names"]
 
 ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
 ALLOWED_IN_RUNS = (*ALLOWED, "lightning.pytorch.", "lightning.fabric.")  # callbacks, loggers
-_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-_NAME = re.compile(r"[A-Za-z_]\w*")
 _KINDS = (Optimizer, LRScheduler, nn.Module, LightningDataModule)
 _CLASS_OPTIONS = {"model", "data", "optimizer", "scheduler", "callbacks", "logger", "plugins"}
 
@@ -51,14 +49,16 @@ def check_names(
         if option in ("data.class_names", "data.root", "trainer.default_root_dir"):
             continue  # words, whatever they are: they are never used to find a class
         value = _as_read(option, text, path)
-        if value in named or (_IMPORT_PATH.fullmatch(value) and _is_ours(value, allowed)):
+        words = value.split(".")
+        is_name = all(word.isidentifier() for word in words)  # in any script, as Python has it
+        is_path = is_name and len(words) > 1
+        if value in named or (is_path and _is_ours(value, allowed)):
             continue
         # A string can stand for a class, or for a config file that names one, where one is wanted.
         wanted = option.rpartition(".")[2].rstrip("+") in _CLASS_OPTIONS
-        is_path = _IMPORT_PATH.fullmatch(value)
         if (
-            (is_path and (wanted or _is_module(value.partition(".")[0])))
-            or (wanted and not is_path and not _NAME.fullmatch(value))
+            (is_path and (wanted or _is_module(words[0])))
+            or (wanted and not is_name)
             or ((wanted or value.endswith((".yaml", ".yml", ".json"))) and os.path.isfile(value))
         ):
             raise UserError(
@@ -109,8 +109,8 @@ def _is_ours(path: str, allowed: tuple[str, ...]) -> bool:
 
 
 def _is_module(name: str) -> bool:
+    """Tell whether there is something to import: any folder of that name is, without a file."""
     try:
-        spec = importlib.util.find_spec(name)
-        return spec is not None and spec.origin is not None
-    except ValueError:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
         return True
