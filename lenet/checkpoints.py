@@ -94,8 +94,10 @@ def specs(
         outer, _, inner = option.partition(".")
         place = found.get(outer, {}).get("init_args", {}) if inner else found
         spec = place.get(inner or outer)
-        if isinstance(spec, dict) and spec["class_path"].split(".")[-1] != chosen.split(".")[-1]:
-            del place[inner or outer]
+        if isinstance(spec, dict):
+            saved = str(spec.get("class_path"))
+            if saved.rpartition(".")[2] != chosen.rpartition(".")[2]:
+                del place[inner or outer]
     return found
 
 
@@ -169,7 +171,10 @@ def load_weights(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> No
         UserError: If they do not fit the model.
     """
     check_fits(checkpoint, model, path)
-    model.load_state_dict(checkpoint["state_dict"])
+    try:
+        model.load_state_dict(checkpoint["state_dict"])
+    except Exception as e:  # what belongs to the weights may be anything as well
+        raise UserError(f"--ckpt_path {path}: its weights cannot be loaded ({e}).") from e
 
 
 def other_splits(checkpoint: dict[str, Any], data: Any, verb: str) -> Iterator[str]:

@@ -127,7 +127,7 @@ def folder_of(checkpoint: Path) -> Path:
 
 def is_continued(checkpoint: Path) -> bool:
     """Tell whether training goes on in the checkpoint's run: from its ``last``, not elsewhere."""
-    return checkpoint.name == "last.ckpt" and (folder_of(checkpoint) / CONFIG).is_file()
+    return checkpoint.name == "last.ckpt" and (folder_of(checkpoint) / CONFIG).exists()
 
 
 def short(path: str | Path) -> str:

@@ -3,6 +3,7 @@
 import codecs
 import collections
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -37,6 +38,21 @@ def loop(path: Path, count) -> Path:
     made = content(path)
     made["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] = count
     return saved(made)
+
+
+def state(path: Path, callback: str, **changes) -> Path:
+    made = content(path)
+    [own] = [own for name, own in made["callbacks"].items() if name.startswith(callback)]
+    own.update(changes)
+    return saved(made)
+
+
+def in_run(make) -> Path:
+    """A run whose last checkpoint it is, for what is restored only there."""
+    run = Path("runs/handed")
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.yaml").write_text("{}")
+    return make.rename(run / "checkpoints" / "last.ckpt")
 
 
 def nested(levels: int, shared: bool = False):
@@ -231,7 +247,33 @@ BROKEN = {
         "loops",
     ),
     "negative epoch": (lambda good: loop(good, -3), "processed cannot be '-3'"),
-    "endless epochs": (lambda good: loop(good, 10**15), "epochs cannot be"),
+    "endless epochs": (lambda good: loop(good, 10**15), "processed cannot be"),
+    "endless steps": (
+        lambda good: saved(content(good, global_step=10**400)),
+        "global_step cannot be",
+    ),
+    "huge rate": (
+        lambda good: saved(content(good, train_figures={"lr": 10**400})),
+        "train_figures.lr cannot be",
+    ),
+    "huge count": (
+        lambda good: saved(content(good, train_figures={"count": 1 << 64})),
+        "train_figures.count cannot be",
+    ),
+    "complex score": (
+        lambda good: state(good, "EarlyStopping", best_score=torch.tensor(1j)),
+        "best_score cannot be",
+    ),
+    "two scores": (
+        lambda good: state(good, "BestCheckpoint", best_k_models={"a.ckpt": torch.ones(2)}),
+        "a.ckpt cannot be",
+    ),
+    "random numbers": (
+        lambda good: in_run(
+            state(good, "LastCheckpoint", random=torch.zeros_like(torch.get_rng_state()))
+        ),
+        "cannot be restored",
+    ),
     "text as epoch": (lambda good: loop(good, "many"), "cannot be 'many'"),
     "callbacks": (lambda good: saved(content(good, callbacks=[1])), "callbacks cannot be"),
     "no optimizer": (lambda good: saved(content(good, optimizer_states=[])), "cannot be restored"),
@@ -247,12 +289,45 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_progress_that_cannot_be_restored_is_a_mistake_of_one_line(lenet, good, name):
     make, reason = BROKEN[name]
-    done = lenet("fit", "--ckpt_path", make(good), *QUIET, "--trainer.max_epochs", "3")
+    path = make(good)
+    done = lenet("fit", "--ckpt_path", path, *QUIET, "--trainer.max_epochs", "3")
     assert done.code == 2
     assert "Traceback" not in done.err
-    assert "hostile.ckpt" in done.err.splitlines()[-1]
+    assert path.name in done.err.splitlines()[-1]
     assert reason in done.err.splitlines()[-1]
     assert not Path("runs/LeNet-Digits-1").exists()
+
+
+@pytest.mark.parametrize("spec", [{"class_path": 1}, {"class_path": "SGD", "init_args": [1]}])
+def test_a_class_that_is_none_is_refused_whether_it_is_used_or_not(lenet, good, spec):
+    for chosen in ((), ("--model.optimizer", "SGD")):
+        done = lenet("test", "--ckpt_path", hyper(good, optimizer=spec), *QUIET, *chosen)
+        assert done.code == 2
+        assert "hyper_parameters has a class that is none" in done.err
+    options = ("--ckpt_path", hyper(good, optimizer={"foo": 1}), *QUIET)
+    assert lenet("test", *options, "--model.optimizer", "SGD").code == 0  # it is not used
+    assert lenet("test", *options).code == 2
+
+
+def test_what_belongs_to_the_weights_and_is_none_is_named(good):
+    made = content(good)
+    made["state_dict"]._metadata = 5
+    with pytest.raises(UserError, match=r"hostile\.ckpt: its weights cannot be loaded"):
+        load(saved(made))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
+@pytest.mark.parametrize("name", ["metrics.csv", "config.yaml"])
+def test_a_pipe_in_a_run_is_not_waited_for(lenet, small_run, name):
+    run = Path("runs/handed")
+    shutil.copytree(small_run, run)
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    done = lenet("fit", "--ckpt_path", run, *QUIET, "--trainer.max_epochs", "9")
+    assert done.code == 2
+    assert f"{name}: " in done.err
+    assert "not a file" in done.err
+    assert [path.name for path in Path("runs").iterdir()] == ["handed"]
 
 
 @pytest.mark.parametrize("moment", [torch.ones(1), "x", None])

@@ -123,6 +123,55 @@ def test_a_training_that_is_stopped_goes_on_as_if_it_had_not_been(
     assert_same("runs/ConvNet-Digits-1", whole)
 
 
+GROUP = """
+import os, signal, sys
+from lenet.__main__ import main
+from lenet.models import ImageClassifier
+
+hook, sanity, signum, *args = sys.argv[1:]
+original, done = getattr(ImageClassifier, hook), []
+
+def wrapped(self, *args):
+    if not done and self.trainer.sanity_checking == bool(int(sanity)):
+        done.append(True)
+        os.killpg(os.getpgid(0), int(signum))
+    return original(self, *args)
+
+setattr(ImageClassifier, hook, wrapped)
+main(args)
+"""
+
+
+@pytest.mark.parametrize(
+    ("signum", "hook", "sanity"),
+    [
+        (signal.SIGINT, "validation_step", 1),
+        (signal.SIGINT, "validation_step", 0),
+        (signal.SIGTERM, "training_step", 0),
+    ],
+)
+def test_a_signal_to_the_workers_as_well_stops_as_one_to_the_training(
+    tmp_path, signum, hook, sanity
+):
+    options = ("--data.num_workers", "2", "--data.batch_size", "48", *QUIET)
+    command = [sys.executable, "-c", GROUP, hook, str(sanity), str(int(signum)), "fit"]
+    done = subprocess.run(
+        [*command, "--data", "Digits", *options, "--trainer.accelerator", "cpu"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        start_new_session=True,  # a group of its own, which a terminal's Ctrl-C reaches as a whole
+        check=False,
+    )
+    said, code = SIGNALS[signum]
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"Stopped by {said}" in done.stderr
+    if signum == signal.SIGINT:  # which the workers leave to the training
+        assert f"after step {0 if sanity else STEPS}, in epoch" in done.stderr
+        assert (tmp_path / "runs/LeNet-Digits-1/checkpoints/last.ckpt").exists() != sanity
+
+
 def test_a_second_signal_stops_at_once(lenet, at_step):
     at_step(STEPS + 9, send(signal.SIGINT, signal.SIGINT))
     done = lenet("fit", *OPTIONS)

@@ -51,10 +51,17 @@ class Interruption(Checkpoint):
                     f"{here} --trainer.strategy ddp as well."
                 )
 
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals before there are workers: one that has just begun would die of them."""
+        self._take_signals()
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the signals, which Lightning would let through in the middle of a step."""
         self._steps = trainer.global_step
-        if threading.current_thread() is not threading.main_thread():
+        self._take_signals()
+
+    def _take_signals(self) -> None:
+        if self._before or threading.current_thread() is not threading.main_thread():
             return
         signals = [signal.SIGINT]
         if not SLURMEnvironment.detect():
@@ -105,11 +112,21 @@ class Interruption(Checkpoint):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Give the signals back, and say what goes on with the training."""
+        """Give the signals back, and say what goes on with the training.
+
+        Raises:
+            Interrupted: If what failed is a worker that the signal has reached as well.
+        """
+        worker = isinstance(exception, RuntimeError) and "DataLoader worker" in str(exception)
+        stopped = self.signum is not None and worker
+        if stopped:
+            exception = Interrupted(self.signum or signal.SIGINT)
         folder, data = (getattr(trainer, name, None) for name in ("run_dir", "datamodule"))
         if folder and os.path.exists(os.path.join(folder, "checkpoints", "last.ckpt")):
             vars(exception)["go_on"] = runs.options(folder, pl_module, data)
         self._give_back()
+        if stopped:
+            raise exception
 
     def _is_asked(self, trainer: pl.Trainer) -> bool:
         # Of any device. Lightning asks all of them at each step as well.

@@ -92,7 +92,9 @@ class LastCheckpoint(callbacks.ModelCheckpoint):
                 name: self._beside(value) if name.endswith("_path") and value else value
                 for name, value in state_dict.items()
             }
-            self._random = state_dict.pop("random", None)
+            if (random := state_dict.pop("random", None)) is not None:
+                torch.Generator().set_state(random)  # which refuses what is none
+            self._random = random
             state_dict["dirpath"] = self.dirpath
             state_dict["best_k_models"] = {
                 self._beside(path): score for path, score in state_dict["best_k_models"].items()

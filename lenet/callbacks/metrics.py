@@ -85,6 +85,8 @@ class MetricsFile(Logger):
         if not self.path.exists():
             return {}
         try:
+            if not self.path.is_file():  # a pipe would be waited for
+                raise ValueError("not a file")
             with self.path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file, restkey="", strict=True))
             if any("" in row or None in row.values() for row in rows):

@@ -12,6 +12,7 @@ from torch import Tensor
 from lenet.data.files import opened
 from lenet.data.own import OwnImages, shown
 from lenet.errors import printable
+from lenet.writing import aside
 
 __all__ = ["say_left_out", "say_predictions", "write_pairs"]
 
@@ -56,7 +57,8 @@ def write_pairs(path: Path, files: list[str], seen: Tensor, titles: list[str]) -
             axis.set_axis_off()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a name in another script
-        figure.savefig(path, dpi=110)
+        with aside(path) as part:
+            figure.savefig(part, dpi=110, format="png")
 
 
 def _thumbnail(file: str) -> Image.Image:

@@ -1,11 +1,13 @@
 """Images as a data set of PyTorch's: a batch is one index operation."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities.seed import pl_worker_init_function
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
@@ -80,6 +82,15 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
+def begin(worker: int) -> None:
+    """Begin a worker: with random numbers of its own, and deaf to Ctrl-C.
+
+    A terminal sends that to all processes. The first one decides, and needs batches until it has.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pl_worker_init_function(worker)
+
+
 def loader(
     images: TensorImages,
     trainer: pl.Trainer | None,
@@ -126,6 +137,7 @@ def loader(
         # For the workers. The global one is the network's alone, for its dropout to be resumable.
         generator=torch.Generator().manual_seed(torch.initial_seed()),
         collate_fn=as_it_is,
+        worker_init_fn=begin,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=num_workers > 0,
     )

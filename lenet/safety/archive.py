@@ -177,6 +177,9 @@ def _check_plain(values: Any, name: str, weighed: dict[int, tuple[int, int]]) ->
         if isinstance(value, dict):
             if not all(type(key) is str for key in value):
                 raise UnsafeError(f"{name} has names that are no words")
+            path, args = value.get("class_path", ""), value.get("init_args") or {}
+            if not isinstance(path, str) or not isinstance(args, dict):
+                raise UnsafeError(f"{name} has a class that is none")
             todo += [*value, *value.values()]
         elif isinstance(value, (list, tuple)):
             todo += value

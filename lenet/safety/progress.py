@@ -81,11 +81,11 @@ def check_progress(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
     _check_like(checkpoint.get(SO_FAR), figures, SO_FAR)
     loop = checkpoint["loops"]["fit_loop"]
     _check_like(loop, trainer.fit_loop.state_dict(), "loops.fit_loop", counts=True)
+    _check_like(checkpoint["global_step"], 0, "global_step", counts=True)
+    for name, state in checkpoint["callbacks"].items():
+        for path, score in (state.get("best_k_models") or {}).items():
+            _check_like(score, 0.0, f"callbacks.{name}.best_k_models.{path}")
     epochs = loop["epoch_progress"]["current"]["processed"]
-    for name, count in (("epochs", epochs), ("global_step", checkpoint["global_step"])):
-        _check_like(count, 0, name, counts=True)
-        if count > MAX_STEPS:  # a schedule that was changed is taken there step by step
-            raise ValueError(f"{name} cannot be {count}")
     if trainer.max_epochs is not None and -1 < trainer.max_epochs < epochs:
         raise UserError(
             f"--trainer.max_epochs {trainer.max_epochs}: training has come to {epochs} epochs "
@@ -115,7 +115,8 @@ def check_optimizer(
 def _check_like(saved: Any, fresh: Any, name: str, counts: bool = False) -> None:
     """Refuse a value that is of another kind than this training's own, where it has one.
 
-    Numbers are of one kind, unless they count: then they are whole and not negative.
+    Numbers are of one kind, unless they count: then they are whole, not negative, and no larger
+    than what a schedule that was changed can be taken to step by step.
     """
     inner: list[Any] = []
     if isinstance(fresh, dict):
@@ -132,11 +133,13 @@ def _check_like(saved: Any, fresh: Any, name: str, counts: bool = False) -> None
             fresh.dtype,
         )
     elif isinstance(fresh, (bool, int, float, Tensor)):
-        fits = isinstance(saved, (bool, int, float)) or (
-            isinstance(saved, Tensor) and saved.numel() == 1
+        fits = (
+            (isinstance(saved, int) and abs(saved) < 1 << 63)
+            or isinstance(saved, float)
+            or (isinstance(saved, Tensor) and saved.numel() == 1 and not saved.is_complex())
         )
         if counts:
-            fits = isinstance(saved, int) and saved >= 0
+            fits = isinstance(saved, int) and 0 <= saved <= MAX_STEPS
     else:
         fits = True
     if not fits and (counts or saved is not None):

@@ -71,7 +71,7 @@ def fetch(url: str, root: str | Path) -> Path:
             _download(url, file)
             _check(file)
             os.replace(file, path)
-    except (OSError, http.client.HTTPException, ValueError) as e:
+    except (OSError, OverflowError, http.client.HTTPException, ValueError) as e:
         if not any(folder.iterdir()):
             folder.rmdir()
         reason = e.reason if isinstance(e, urllib.error.URLError) else e
