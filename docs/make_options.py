@@ -39,8 +39,6 @@ MEANINGS = {
     "config": "YAML file with options. What is typed beats it.",
     "print_config": "Print all that is in force as YAML and exit. With "
     "`--print_config=skip_default` only what is not the default.",
-    "seed_everything": "Seed of all random numbers. With `false` none is set, with `true` it is "
-    "that of the environment variable PL_GLOBAL_SEED, or else 0.",
     "model": "A model below, or [one of your own](extending.md).",
     "data": "A data set below, or [one of your own](extending.md).",
     **{group: "YAML file with options of this group." for group in GROUPS if group not in ROOMS},

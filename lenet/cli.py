@@ -54,7 +54,6 @@ class LeNetCLI(LightningCLI):
             save_config_kwargs={"overwrite": True},
             trainer_class=Trainer,
             trainer_defaults={"max_epochs": 10, "default_root_dir": ROOT},
-            seed_everything_default=0,
             parser_kwargs={"prog": "lenet", "version": __version__, "description": ABOUT},
             parser_class=Parser,
             subclass_mode_model=True,
@@ -90,6 +89,11 @@ class LeNetCLI(LightningCLI):
         if self.asked not in (None, subcommand):
             return self.init_parser(**kwargs)
         return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the seed. What Lightning says of it is not what it does."""
+        said = "Seed of all random numbers. False sets none, true PL_GLOBAL_SEED's, or else 0."
+        parser.add_argument("--seed_everything", type=bool | int, default=0, help=said)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks that are always there, the defaults, and what data tells the model."""

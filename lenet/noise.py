@@ -32,6 +32,7 @@ _UNASKED = (
     "Restoring states from the checkpoint path at",
     "Restored all states from the checkpoint at",
     "Loaded model weights from the checkpoint at",
+    "`Trainer.fit` stopped: `max_",  # as it was told to, and into the line of the last epoch
     "\nDetected KeyboardInterrupt",  # we say ourselves what becomes of it
 )
 

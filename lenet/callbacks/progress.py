@@ -37,6 +37,15 @@ class ProgressBar(RichProgressBar):
         bar.bar_width = max(10, min(40, width - 66 - 12 * len(speed)))  # what the others leave
         return [description, bar, batches, time, *speed]
 
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the figures of this epoch, however short ago the last drawing was."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self.refresh(hard=True)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close the last line before anything is printed below it."""
+        self._stop_progress()
+
     def refresh(self, hard: bool = False) -> None:
         """Draw, unless it was just done."""
         now = monotonic()

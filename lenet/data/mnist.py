@@ -67,7 +67,11 @@ class MNIST(ImageDataModule):
             for file in files:
                 if file.is_file():
                     check_idx(file)
-            fetch(partial(self.download, train), type(self).__name__, self.root, files)
+            missing = [
+                x.name for half in (False, True) for x in self.files(half) if not x.is_file()
+            ]
+            called = ", ".join(missing)  # of both halves: the other would be asked for next
+            fetch(partial(self.download, train), type(self).__name__, self.root, files, called)
         self.read(train=False)  # also before a training: it is too late to refuse them after it
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:

@@ -42,7 +42,10 @@ def test_slow_steps_and_what_must_be_seen_at_once_are_drawn_each_time(drawn):
 def test_each_epoch_leaves_a_line_with_its_last_figures(lenet, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
     options = ("--data", "Digits", "--trainer.max_epochs", "2", "--trainer.accelerator", "cpu")
-    out = lenet("fit", *options).out
+    done = lenet("fit", *options)
+    out = done.out
+    assert out.index("Epoch 1/1") < out.index("Pictures in")
+    assert "Trainer.fit" not in done.err  # it would be printed into the last epoch's line
     for epoch in ("Epoch 0/1", "Epoch 1/1"):
         [line] = [line for line in out.splitlines() if line.startswith(epoch)]
         assert "20/20" in line
