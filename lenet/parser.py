@@ -89,6 +89,8 @@ def explain(parser: ArgumentParser, message: str) -> str:
                 "--data.predict_path '*.png'."
             )
         return f"{found[1]}: give it as --ckpt_path {found[1]} or --config {found[1]}."
+    if found := re.match(r"unrecognized arguments: ([^-]\S*)", message):
+        return f"{found[1]}: not an option: they begin with --. All are in --help."
     if found := re.match(r"unrecognized arguments: (--?[\w.+-]+)", message):
         options = [name for action in parser._actions for name in action.option_strings]
         return f"{found[1]}: no such option.{nearest(found[1], options)}"

@@ -128,13 +128,6 @@ def test_a_run_is_one_folder_with_what_is_documented(lenet):
     }
 
 
-def test_the_model_summary_prints_every_layers_sizes(lenet):
-    done = lenet("fit", *TINY[:-4], "--trainer.enable_progress_bar", "false")
-    for layer in ("c1", "s2", "c3", "s4", "c5", "f6", "output"):
-        assert f"network.{layer}" in done.out
-    assert "[1, 84]" in done.out
-
-
 # Two processes, one after the other
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import TINY
 
 MISTAKES = {
+    "a word": ("help", "help: not an option: they begin with --. All are in --help."),
     "an option": ("--model.lrr 3", "--model.lrr: no such option. Did you mean --model.lr?"),
     "an option of another model": (
         "--model.widths+ 3 --model ConvNet",
