@@ -91,7 +91,7 @@ MISTAKES = {
     "a seed": ("--seed_everything -1", "-1"),
     "an accelerator": ("--trainer.accelerator gpuu", "gpuu"),
     "a scaling": ("--data.scaling 1", "--data.scaling 1.0: must be less than 1."),
-    "a run without its option": ("runs", "unrecognized arguments: runs"),
+    "a run without its option": ("runs", "runs: not an option: they begin with --."),
     "no config": ("--config nope.yaml", "--config nope.yaml: no such file."),
     "no value": ("--ckpt_path", "--ckpt_path"),
     "no option at all": ("extra", "extra"),
