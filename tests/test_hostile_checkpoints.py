@@ -107,6 +107,21 @@ def two_lists(path: Path) -> Path:
     return written(whole[:-22] + whole)
 
 
+def extra(path: Path, *fields: bytes) -> Path:
+    """An archive whose list says more of its description than its name, size and place."""
+    whole = bytearray(packed(path).read_bytes())
+    start = whole.find(b"PK\1\2")
+    while b"data.pkl" not in whole[start + 46 : start + 46 + whole[start + 28]]:
+        start = whole.find(b"PK\1\2", start + 4)
+    more = b"".join(fields)
+    whole[start + 30 : start + 32] = len(more).to_bytes(2, "little")
+    end = start + 46 + whole[start + 28]
+    whole[end:end] = more
+    size = int.from_bytes(whole[-10:-6], "little") + len(more)
+    whole[-10:-6] = size.to_bytes(4, "little")
+    return written(bytes(whole))
+
+
 def old(path: Path) -> Path:
     torch.save(content(path), "hostile.ckpt", _use_new_zipfile_serialization=False)
     return Path("hostile.ckpt")
@@ -156,6 +171,14 @@ HOSTILE = {
     "compressed": (compressed, "compressed"),
     "overlapping": (overlapping, "overlap"),
     "twice": (twice, "parts that no checkpoint has"),
+    "second name": (
+        lambda good: extra(good, b"\x75\x70\x0e\0\1\0\0\0\0archive/a"),
+        "more than one list",
+    ),
+    "second size": (
+        lambda good: extra(good, b"\1\0\x08\0" + bytes(8), b"\1\0\x08\0" + bytes(8)),
+        "more than one list",
+    ),
     "two lists": (two_lists, "more than one list"),
     "traversal": (
         lambda good: packed(good, **{"../../evil": b"x"}),
@@ -395,6 +418,63 @@ def test_a_folder_of_the_working_folder_is_not_imported_from(lenet, good, name):
     assert f"names {name!r}, which is not part of lenet" in done.err
     with pytest.raises(UserError, match="not part of lenet"):
         load(path)
+    assert not Path("imported").exists()
+
+
+STRANGER = "import pathlib; pathlib.Path('imported').touch()\nclass C: pass\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("o #c", {"optimizer": "o #c"}),  # YAML's comment is a part of a file's name
+        ("o", {"optimizer": "'o'"}),
+        (
+            "torch.optim.SGD",
+            {"optimizer": "torch.optim.SGD"},
+        ),
+        (
+            "lines",
+            {
+                "scheduler": {
+                    "class_path": "torch.optim.lr_scheduler.SequentialLR",
+                    "init_args": {"schedulers": "lines", "milestones": [1]},
+                }
+            },
+        ),
+    ],
+)
+def test_a_file_that_would_be_opened_for_a_class_is_refused(lenet, good, name, option):
+    Path("stranger.py").write_text(STRANGER)
+    Path(name).write_text("stranger.C" if name == "lines" else "class_path: stranger.C")
+    path = hyper(good, **option)
+    with pytest.raises(UserError, match="not part of lenet"):
+        load(path)
+    assert lenet("test", "--ckpt_path", path, *QUIET).code == 2
+    assert not Path("imported").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "strategy: notes",
+        "profiler: ./notes",
+        "callbacks: 'x #c'",
+        "strategy: file://{here}/notes",
+        "callbacks: !!set {{stranger.C}}",
+        "logger: !!set {{stranger.C}}",
+    ],
+)
+def test_a_runs_config_opens_no_file_and_imports_nothing(lenet, small_run, line):
+    run = Path("runs/handed")
+    shutil.copytree(small_run, run)
+    (run / "config.yaml").write_text("trainer:\n  " + line.format(here=Path.cwd()))
+    Path("stranger.py").write_text(STRANGER)
+    for place in (Path("notes"), Path("x #c"), run / "notes"):
+        place.write_text("class_path: stranger.C")
+    done = lenet("fit", "--ckpt_path", run, *QUIET, "--trainer.max_epochs", "9")
+    assert done.code == 2
+    assert "config.yaml" in done.err
     assert not Path("imported").exists()
 
 

@@ -75,6 +75,10 @@ class Interruption(Checkpoint):
             self._give_back()
             raise Interrupted(signum)
         self.signum = signum
+        if hasattr(signal, "SIGCHLD"):
+            # Workers may have died of it. PyTorch would fail in the midst of saving; where one is
+            # missed, it fails when the next batch is asked for.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def _give_back(self) -> None:
         for signum, handler in self._before.items():

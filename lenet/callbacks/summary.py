@@ -9,6 +9,7 @@ from lightning.pytorch.utilities.model_summary.model_summary import (
     get_human_readable_count,
 )
 from rich import get_console
+from rich.markup import escape
 from rich.table import Table
 
 __all__ = ["ModelSummary"]
@@ -47,7 +48,7 @@ class ModelSummary(RichModelSummary):
             words = name in ("Name", "Type")
             table.add_column(name, justify="left" if words else "right", no_wrap=name == "Name")
         for row in zip(*columns.values(), strict=True):
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         console, count = get_console(), get_human_readable_count
         console.print(table)
         console.print(

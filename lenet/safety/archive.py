@@ -117,6 +117,10 @@ def _parts(archive: zipfile.ZipFile, count: int) -> dict[str, zipfile.ZipInfo]:
         name = info.filename.partition("/")[2]
         if not _PARTS.fullmatch(info.filename) or name in parts:
             raise UnsafeError("it has parts that no checkpoint has")
+        # Another name, or a size and place said twice, which Python and PyTorch would choose from.
+        field = struct.pack("<2H", 1, max(len(info.extra) - 4, 0))
+        if info.filename != info.orig_filename or info.extra[:4] not in (b"", field):
+            raise UnsafeError(_TWO_LISTS)
         if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
             raise UnsafeError("its parts are compressed, and so could be of any size")
         if info.header_offset < end or info.flag_bits & 1:

@@ -134,6 +134,8 @@ def _check_lists(values: Any, key: str = "") -> None:
     if isinstance(values, dict):
         for name, value in values.items():
             _check_lists(value, str(name).rpartition(".")[2].rstrip("+"))
+    elif isinstance(values, (bytes, set)):
+        raise RefusedYAML(problem=f"{key}: neither text, a number nor a list".lstrip(": "))
     elif isinstance(values, list):
         most = FEW_ITEMS.get(key, MOST_ITEMS)
         if len(values) > most:

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from jsonargparse.typing import path_type
 from lightning.pytorch import LightningDataModule
 from torch import nn
 from torch.optim import Optimizer
@@ -27,6 +28,9 @@ __all__ = ["ALLOWED", "ALLOWED_IN_RUNS", "check_names"]
 
 ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
 ALLOWED_IN_RUNS = (*ALLOWED, "lightning.pytorch.", "lightning.fabric.")  # callbacks, loggers
+# Words, whatever they are: they are never used to find a class.
+_WORDS = ("data.class_names", "data.predict_path", "data.root", "trainer.default_root_dir")
+_Readable: Any = path_type("fr")
 _KINDS = (Optimizer, LRScheduler, nn.Module, LightningDataModule)
 _CLASS_OPTIONS = {"model", "data", "optimizer", "scheduler", "callbacks", "logger", "plugins"}
 
@@ -46,32 +50,30 @@ def check_names(
         UserError: If there is a class path that is neither ours, nor PyTorch's, nor named.
     """
     for option, text in strings(values):
-        if option in ("data.class_names", "data.root", "trainer.default_root_dir"):
-            continue  # words, whatever they are: they are never used to find a class
-        value = _as_read(option, text, path)
+        if option in _WORDS:
+            continue
+        *forms, value = _as_read(option, text, path)
         words = value.split(".")
         is_name = all(word.isidentifier() for word in words)  # in any script, as Python has it
         is_path = is_name and len(words) > 1
-        if value in named or (is_path and _is_ours(value, allowed)):
+        # It can stand for a class where one is wanted, and anywhere for a file that names one.
+        is_file = any(_is_file(form, path) for form in {*forms, value} - {*named})
+        if not is_file and (value in named or (is_path and _is_ours(value, allowed))):
             continue
-        # A string can stand for a class, or for a config file that names one, where one is wanted.
         wanted = option.rpartition(".")[2].rstrip("+") in _CLASS_OPTIONS
-        if (
-            (is_path and (wanted or _is_module(words[0])))
-            or (wanted and not is_name)
-            or ((wanted or value.endswith((".yaml", ".yml", ".json"))) and os.path.isfile(value))
-        ):
+        if (is_path and (wanted or _is_module(words[0]))) or (wanted and not is_name) or is_file:
             raise UserError(
                 f"{path} names {value!r}, which is not part of lenet. To use it is to run it: if "
                 f"you trust it, say so by naming it yourself: --{option} {value}."
             )
 
 
-def _as_read(option: str, text: str, path: Path) -> str:
-    """Give a text as jsonargparse will read it: as YAML, in which it must stand for a text alone.
+def _as_read(option: str, text: str, path: Path) -> list[str]:
+    """Give a text and what jsonargparse will make of it as YAML, which must be a text alone.
 
     Text that stands for a mapping can name a class, which would be imported and called.
     """
+    forms = [text]
     for _ in range(10):  # a text in quotation marks, in a text
         try:
             found = config.load(text)
@@ -80,8 +82,9 @@ def _as_read(option: str, text: str, path: Path) -> str:
         if isinstance(found, (dict, list)):
             break
         if not isinstance(found, str) or found == text:  # a number, or all that there is to it
-            return text
+            return forms
         text = found
+        forms.append(text)
     raise UserError(
         f"{path}: {option} is {text!r}, which is no plain text. It may have been made to run "
         "something: it is refused."
@@ -106,6 +109,20 @@ def _is_ours(path: str, allowed: tuple[str, ...]) -> bool:
     if isinstance(found, type):
         return module.startswith("lightning.") or issubclass(found, _KINDS)
     return module in ("torch.nn.functional", "torch.nn.init")
+
+
+def _is_file(text: str, path: Path) -> bool:
+    """Tell whether jsonargparse would open a text as a file, from here or beside the one it is in.
+
+    It does so for any option that can be a class, also by a ``file://`` address.
+    """
+    for place in (text, os.path.join(path.parent, text)):
+        try:
+            _Readable(place)
+            return True
+        except Exception:  # as it says that there is no such file
+            continue
+    return False
 
 
 def _is_module(name: str) -> bool:
