@@ -114,14 +114,16 @@ def _is_ours(path: str, allowed: tuple[str, ...]) -> bool:
 def _is_file(text: str, path: Path) -> bool:
     """Tell whether jsonargparse would open a text as a file, from here or beside the one it is in.
 
-    It does so for any option that can be a class, also by a ``file://`` address.
+    It does so for any option that can be a class, also by a ``file://`` address. There is nothing
+    to be read in an empty one.
     """
     for place in (text, os.path.join(path.parent, text)):
         try:
-            _Readable(place)
-            return True
+            found = _Readable(place).absolute
         except Exception:  # as it says that there is no such file
             continue
+        if not os.path.isfile(found) or os.path.getsize(found):
+            return True
     return False
 
 
