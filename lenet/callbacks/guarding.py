@@ -76,8 +76,8 @@ class Interruption(Checkpoint):
             raise Interrupted(signum)
         self.signum = signum
         if hasattr(signal, "SIGCHLD"):
-            # Workers may have died of it. PyTorch would fail in the midst of saving; where one is
-            # missed, it fails when the next batch is asked for.
+            # Workers may have died of it. PyTorch would fail in the midst of saving, or of tidying
+            # up after it, so for good. Where one is missed, it fails when a batch is asked for.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def _give_back(self) -> None:

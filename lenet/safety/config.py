@@ -91,7 +91,7 @@ def load(text: str, loader: Callable[[str], Any] | None = None) -> Any:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
         # PyYAML stumbles over what it does not refuse, such as !!int x.
         raise yaml.YAMLError("a number or date in it is none, such as 2001-99-99") from e
-    _check_lists(values)
+    _check_values(values)
     return values
 
 
@@ -130,10 +130,10 @@ def check(text: str) -> None:
             _within_bounds(event, around[-1].nodes, len(around) + size[1])
 
 
-def _check_lists(values: Any, key: str = "") -> None:
+def _check_values(values: Any, key: str = "") -> None:
     if isinstance(values, dict):
         for name, value in values.items():
-            _check_lists(value, str(name).rpartition(".")[2].rstrip("+"))
+            _check_values(value, str(name).rpartition(".")[2].rstrip("+"))
     elif isinstance(values, (bytes, set)):
         raise RefusedYAML(problem=f"{key}: neither text, a number nor a list".lstrip(": "))
     elif isinstance(values, list):
@@ -141,7 +141,7 @@ def _check_lists(values: Any, key: str = "") -> None:
         if len(values) > most:
             raise RefusedYAML(problem=f"{key}: a list of more than {most:,}".lstrip(": "))
         for value in values:
-            _check_lists(value)
+            _check_values(value)
 
 
 def _within_bounds(event: Any, nodes: int, depth: int) -> None:
