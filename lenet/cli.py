@@ -91,9 +91,14 @@ class LeNetCLI(LightningCLI):
         return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the seed. What Lightning says of it is not what it does."""
+        """Add the seed, whose help by Lightning is not what it does, and the number of threads."""
         said = "Seed of all random numbers. False sets none, true PL_GLOBAL_SEED's, or else 0."
         parser.add_argument("--seed_everything", type=bool | int, default=0, help=said)
+        said = (
+            "Number of threads that PyTorch computes with on the CPU. By default a few steps are "
+            "timed and the fastest number is taken; the run's config records it."
+        )
+        parser.add_argument("--num_threads", type=int | None, default=None, help=said)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks that are always there, the defaults, and what data tells the model."""
@@ -194,7 +199,9 @@ class LeNetCLI(LightningCLI):
         parser.callback_keys = [key for key in parser.callback_keys if works.get(key, True)]
         own = given["callbacks"] or []
         own = own if isinstance(own, list) else [own]
-        kwargs["callbacks"] = [*own, *([] if verb == "fit" else [callbacks.ResultFile()])]
+        # The first of all: what the others do takes the threads as well.
+        threads = callbacks.Threads(options["num_threads"])
+        kwargs["callbacks"] = [threads, *own, *([] if verb == "fit" else [callbacks.ResultFile()])]
         has_summary = any(isinstance(callback, ModelSummary) for callback in own)
         if given["enable_model_summary"] is not False and not bare and not has_summary:
             kwargs["enable_model_summary"] = False  # Lightning's own, which is one level deep

@@ -7,6 +7,7 @@ from lenet.callbacks.pictures import Pictures
 from lenet.callbacks.predictions import PredictionWriter
 from lenet.callbacks.progress import ProgressBar
 from lenet.callbacks.summary import ModelSummary
+from lenet.callbacks.threads import Threads
 
 __all__ = [
     "BestCheckpoint",
@@ -21,4 +22,5 @@ __all__ = [
     "ProgressBar",
     "ResultFile",
     "SaveConfig",
+    "Threads",
 ]

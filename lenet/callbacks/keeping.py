@@ -239,6 +239,7 @@ class SaveConfig(SaveConfigCallback):
         config = os.path.join(str(trainer.log_dir), runs.CONFIG)
         self.config = self.config.clone()
         self.config["ckpt_path"] = None
+        self.config["num_threads"] = torch.get_num_threads()  # with others, last digits differ
         self.config["data"]["init_args"]["predict_path"] = None
         if trainer.is_global_zero:
             with aside(Path(config)) as part:

@@ -16,7 +16,7 @@ from torch import Tensor
 from lenet.data.augmentation import Distortions
 from tests.benchmarks import bare
 
-__all__ = ["EpochClock", "EvaluationClock", "TrainingClock"]
+__all__ = ["EpochClock", "EvaluationClock", "ThreadsClock", "TrainingClock"]
 
 
 def ready(data: Any, name: str, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -131,3 +131,35 @@ class EvaluationClock(Clock):
         self.stop(self.ours)
 
     on_predict_epoch_end = on_test_epoch_end
+
+
+class ThreadsClock(Clock):
+    """Time steps with the number of threads that was chosen, and with one and two.
+
+    The two take turns of some steps each, since other programs come and go.
+    """
+
+    STEPS, TURNS = 25, 8
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.chosen = torch.get_num_threads()
+        self.times: dict[int, list[float]] = {1: [], 2: []}
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        turn, step = divmod(batch_idx, self.STEPS)
+        if step == 0:
+            self.stop(self.times[torch.get_num_threads()])
+            if turn == self.TURNS:
+                trainer.should_stop = True
+            torch.set_num_threads(1 + turn % 2)
+        elif step == 1:  # the first with another number of threads starts or ends some
+            self.start()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        means = {
+            number: sum(turns) / len(turns) / (self.STEPS - 1)
+            for number, turns in self.times.items()
+        }
+        self.ours, self.base = [means[min(self.chosen, 2)]], [min(means.values())]

@@ -1,8 +1,10 @@
 """What is measured: a method a measurement, each of which gives rows of the table."""
 
+import contextlib
 import json
 import os
 import statistics
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,17 @@ class Bench:
         what = "lenet fit --help, against importing lightning.pytorch.cli"
         yield Row(what, times(ours, base), "at most 1.25 times, beyond 1", ours, base)
 
+    def threads(self) -> Iterator[Row]:
+        """Steps with the number of threads that is chosen, beside other busy programs."""
+        for neighbors in (0, 1, 2, 4):
+            ours, base = [], []
+            with busy(neighbors):
+                for _ in range(2 * self.rounds):
+                    found = self.clocked("ThreadsClock", MNIST, 1)
+                    ours, base = ours + found[0], base + found[1]
+            what = f"a step beside {neighbors} busy programs, against the better of 1 and 2 threads"
+            yield Row(what, times(ours, base), "at most 1.3 times", ours, base)
+
     def memory(self) -> Iterator[Row]:
         """Memory of a training."""
         ours, base = [], []
@@ -208,6 +221,18 @@ class Bench:
         found = json.loads(self.output.read_text())
         self.output.unlink()
         return found["ours"], found["base"]
+
+
+@contextlib.contextmanager
+def busy(number: int) -> Iterator[None]:
+    """Keep so many cores busy meanwhile, each with a program that only counts."""
+    neighbors = [subprocess.Popen([*PYTHON, "-c", "while True: pass"]) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for neighbor in neighbors:
+            neighbor.kill()
+            neighbor.wait()
 
 
 def write_tenfold(folder: Path) -> int:

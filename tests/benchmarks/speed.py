@@ -24,8 +24,8 @@ from tests.benchmarks.rows import FILES, Bench
 from tests.benchmarks.table import Row, table
 from tests.benchmarks.terminal import ROOT, machine
 
-NAMES = ("epoch", "tutorial", "fast", "cold", "evaluation", "augmentation", "start")
-NAMES += ("memory", "tenfold", "gpu")
+NAMES = ("epoch", "tutorial", "fast", "cold", "evaluation", "augmentation", "threads")
+NAMES += ("start", "memory", "tenfold", "gpu")
 
 
 def main() -> None:
