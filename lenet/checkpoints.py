@@ -19,6 +19,7 @@ from lenet.models import ImageClassifier
 from lenet.parser import subclasses
 from lenet.safety import archive
 from lenet.safety.importing import check_names
+from lenet.safety.weights import read_weights
 
 __all__ = [
     "LINKED",
@@ -45,6 +46,8 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         UserError: If it is not whole, not a checkpoint of ours, or has more than plain values.
     """
+    if path.suffix == ".safetensors":
+        return read_weights(path)
     try:
         archive.inspect(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

@@ -25,6 +25,8 @@ from lenet.data import ImageDataModule
 from lenet.errors import UserError
 from lenet.models import ImageClassifier
 from lenet.noise import quiet
+from lenet.safety.weights import options_of, read_weights, write_weights
+from lenet.writing import aside
 
 __all__ = ["Metadata", "Program", "check_output", "export"]
 
@@ -83,8 +85,8 @@ def check_output(output: str | Path) -> Path:
         UserError: With the reason.
     """
     path, said = Path(output).expanduser(), f"--output {output}"
-    if path.suffix not in (".onnx", ".pt2"):
-        raise UserError(f"{said}: must end in .onnx or .pt2, PyTorch's own.")
+    if path.suffix not in (".onnx", ".pt2", ".safetensors"):
+        raise UserError(f"{said}: must end in .onnx, .pt2 or .safetensors.")
     if path.is_dir():
         raise UserError(f"{said}: is a folder. Name a file in it.")
     if not path.parent.is_dir():
@@ -103,13 +105,13 @@ def check_output(output: str | Path) -> Path:
 def export(
     model: ImageClassifier, data: ImageDataModule, output: str | Path, checkpoint: str = ""
 ) -> Path:
-    """Write a model to a file that runs without ``lenet``, and check that file.
+    """Write a model to a file that runs without ``lenet``, or its weights, and check that file.
 
     Args:
         model: Trained model, on the CPU.
         data: Data module that it was trained on. Its images are not needed, but if there are test
             images, the file is checked on them as well.
-        output: File, which ends in .onnx or .pt2. One that is there is replaced.
+        output: File, which ends in .onnx, .pt2 or .safetensors. An existing file is replaced.
         checkpoint: What the file is to say that its weights are from.
 
     Returns:
@@ -120,6 +122,8 @@ def export(
             give what the model gives. Nothing is left behind then.
     """
     path = check_output(output)
+    if path.suffix == ".safetensors":
+        return _export_weights(model, data, path)
     size = data.native_size or data.image_size
     shape = (data.in_channels, size, size)
     channels = "grey" if data.in_channels == 1 else "red, green and blue"
@@ -165,6 +169,22 @@ def export(
         f"{sum(map(len, images)):,} images, its probabilities are within {difference:.2g} of the "
         f"model's{more}."
         f"\n  in   {metadata.input}\n  out  {metadata.output}"
+    )
+    return path
+
+
+def _export_weights(model: ImageClassifier, data: ImageDataModule, path: Path) -> Path:
+    """Write the weights alone, for ``--ckpt_path`` and ``load`` of another machine."""
+    weights = model.state_dict()
+    with aside(path) as part:
+        described = options_of(model), options_of(data)
+        write_weights(part, weights, *described, classes=list(data.classes))
+        read = read_weights(part)["state_dict"]
+        assert read.keys() == weights.keys()
+        assert all(value.equal(weights[name].cpu()) for name, value in read.items())
+    print(
+        f"Exported {runs.short(path)}, {path.stat().st_size / 1000:,.0f} kB: the weights of "
+        f"{type(model).__name__}, to use with --ckpt_path {runs.short(path)}."
     )
     return path
 

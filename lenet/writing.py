@@ -11,6 +11,7 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from lenet.errors import UserError
+from lenet.safety.weights import read_weights
 
 __all__ = ["WholeCheckpointIO", "aside"]
 
@@ -50,6 +51,12 @@ class WholeCheckpointIO(TorchCheckpointIO):
     Lightning's own writes to the folder for temporary files and moves it from there, which is a
     copy where that is another disk (2.6): killed meanwhile, it leaves half a checkpoint.
     """
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Load a checkpoint, or weights alone."""
+        if Path(path).suffix == ".safetensors":
+            return read_weights(Path(path))
+        return super().load_checkpoint(path, *args, **kwargs)
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None

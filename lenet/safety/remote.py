@@ -1,6 +1,6 @@
-"""Checkpoints at an address: fetched once, into a folder of their own among the runs.
+"""Weights at an address: fetched once, into a folder of their own among the runs.
 
-What is fetched is a stranger's file like any other, and is kept only if it is a checkpoint.
+Only safetensors are fetched, which hold no code.
 """
 
 import hashlib
@@ -11,15 +11,15 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from lenet.errors import UserError
+from lenet.safety.weights import read_weights
 
 __all__ = ["fetch"]
 
-MAX_SIZE = 4 << 30  # bytes. AlexNet with Adam has 0.7 GB.
+MAX_SIZE = 2 << 30  # bytes. The largest network of torchvision has 1.3 GB.
 TIMEOUT = 30  # seconds of silence
 # All that is needed, and no handler for file:// or ftp://, which a redirection could lead to.
 _HANDLERS = (
@@ -34,17 +34,17 @@ _HANDLERS = (
 
 
 def fetch(url: str, root: str | Path) -> Path:
-    """Download a checkpoint, unless it has been before.
+    """Download weights, unless they have been downloaded before.
 
     Args:
-        url: Its address, of ``http`` or ``https``.
+        url: Address of a safetensors file, with ``http`` or ``https``.
         root: Folder of the runs.
 
     Returns:
-        ``<root>/downloads/<host>-<hash of the address>/<name>``, where what is made of it goes too.
+        ``<root>/downloads/<host>-<hash of the address>/<name>``. Results go to the same folder.
 
     Raises:
-        UserError: If it cannot be fetched, or is no checkpoint. Nothing is kept of it.
+        UserError: If the file cannot be fetched or is not safetensors. Nothing is kept of it.
     """
     said = f"--ckpt_path {url}"
     try:
@@ -59,8 +59,8 @@ def fetch(url: str, root: str | Path) -> Path:
     digest = hashlib.sha256(url.encode(errors="replace")).hexdigest()[:8]
     folder = Path(root).expanduser().absolute() / "downloads"
     folder /= f"{re.sub(r'[^a-z0-9.-]', '_', host)[:40]}-{digest}"
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name.removesuffix(".ckpt")).strip(".")
-    path = folder / f"{name[-60:] or 'checkpoint'}.ckpt"
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name.removesuffix(".safetensors")).strip(".")
+    path = folder / f"{name[-60:] or 'weights'}.safetensors"
     if path.is_file():
         return path
     print(f"Downloading {url} to {path}", file=sys.stderr, flush=True)
@@ -69,18 +69,21 @@ def fetch(url: str, root: str | Path) -> Path:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as aside:
             file = Path(aside) / path.name
             _download(url, file)
-            _check(file)
+            read_weights(file, said)
             os.replace(file, path)
+    except UserError:
+        raise
     except (OSError, OverflowError, http.client.HTTPException, ValueError) as e:
+        reason = e.reason if isinstance(e, urllib.error.URLError) else e
+        raise UserError(f"{said}: cannot be downloaded, {reason or type(e).__name__}.") from e
+    finally:
         if not any(folder.iterdir()):
             folder.rmdir()
-        reason = e.reason if isinstance(e, urllib.error.URLError) else e
-        raise UserError(f"{said}: cannot be fetched, {reason or type(e).__name__}.") from e
     return path
 
 
 def _download(url: str, path: Path) -> None:
-    """Write what is at an address into a file, as long as it can be a checkpoint."""
+    """Write what is at an address into a file, as long as it can be safetensors."""
     opener = urllib.request.OpenerDirector()
     for handler in _HANDLERS:
         opener.add_handler(handler())
@@ -92,9 +95,10 @@ def _download(url: str, path: Path) -> None:
             raise ValueError(f"it is larger than {MAX_SIZE >> 30} GB")
         size = 0
         while chunk := answer.read1(1 << 20):
-            if size == 0 and not b"PK\3\4".startswith(chunk[:4]):
+            # The length of the header in 8 bytes, then the header, which is JSON.
+            if size == 0 and chunk[8:9] not in (b"", b"{"):
                 kind = re.sub(r"[^\w/.+-]", "", answer.headers.get_content_type())[:40]
-                raise ValueError(f"it is no checkpoint but {kind}")
+                raise ValueError(f"it is {kind}, not safetensors")
             size += len(chunk)
             if size > MAX_SIZE:
                 raise ValueError(f"it is larger than {MAX_SIZE >> 30} GB")
@@ -102,14 +106,3 @@ def _download(url: str, path: Path) -> None:
         if size < promised:
             raise ValueError(f"it ended after {size:,} of {promised:,} bytes")
 
-
-def _check(path: Path) -> None:
-    """Refuse what is no checkpoint, which would otherwise be in the way of the next download."""
-    from lenet.safety import archive
-
-    try:
-        archive.inspect(path)
-    except zipfile.BadZipFile as e:
-        raise ValueError("it is not a whole checkpoint") from e
-    except archive.UnsafeError as e:
-        raise ValueError(f"refused, because {e}") from e

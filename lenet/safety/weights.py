@@ -1,0 +1,105 @@
+"""Weights as safetensors, the format to give away: it holds tensors and text, and no code.
+
+The text is JSON under the key ``lenet``: class path and options of the model and of the data
+module, the names of the classes, and the version that wrote it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lenet import __version__
+from lenet.errors import UserError
+
+__all__ = ["options_of", "read_weights", "write_weights"]
+
+KEY = "lenet"
+LONGEST = 1 << 20  # characters of the description
+
+
+def options_of(owner: Any) -> dict[str, Any]:
+    """Give the options that a model or data module was made with, and its class path.
+
+    Options that are not plain values, such as an optimizer given as a class, are left out.
+    """
+    saved = {name: value for name, value in owner.hparams.items() if _is_plain(value)}
+    saved.setdefault("_class_path", f"{type(owner).__module__}.{type(owner).__name__}")
+    return saved
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def write_weights(
+    path: Path,
+    tensors: dict[str, Tensor],
+    model: dict[str, Any],
+    data: dict[str, Any],
+    classes: list[str],
+) -> None:
+    """Write weights with a description of what they belong to.
+
+    Args:
+        path: File to write.
+        tensors: The model's ``state_dict``.
+        model: Options of the model, with its class path under ``_class_path``.
+        data: Options of the data module, likewise.
+        classes: Names of the classes, in the order of the logits.
+    """
+    described = {"model": model, "data": data, "classes": classes, "version": __version__}
+    # A copy of each: tensors that share memory are refused.
+    copies = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    save_file(copies, path, metadata={KEY: json.dumps(described, ensure_ascii=False)})
+
+
+def read_weights(path: Path, given: str = "") -> dict[str, Any]:
+    """Read weights, in the form of a Lightning checkpoint that has no training progress.
+
+    Args:
+        path: File to read.
+        given: How the user named it, for error messages. By default ``--ckpt_path`` and the path.
+
+    Raises:
+        UserError: If the file is damaged, or does not describe a model of lenet.
+    """
+    given = given or f"--ckpt_path {path}"
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(KEY, "")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError) as e:
+        raise UserError(
+            f"{given}: not a whole safetensors file ({e}). Get the file again."
+        ) from e
+    try:
+        described = json.loads(text) if len(text) <= LONGEST else None
+    except (ValueError, RecursionError):
+        described = None
+    named = described if isinstance(described, dict) else {}
+    owners = {name: named.get(name) for name in ("model", "data")}
+    if not all(
+        isinstance(owner, dict) and isinstance(owner.get("_class_path"), str)
+        for owner in owners.values()
+    ):
+        raise UserError(
+            f"{given}: does not describe a model of lenet. Take a file that "
+            "`lenet export --output FILE.safetensors` wrote."
+        )
+    return {
+        "pytorch-lightning_version": lightning.__version__,
+        "epoch": 0,
+        "global_step": 0,
+        "state_dict": tensors,
+        "hyper_parameters": owners["model"],
+        "datamodule_hyper_parameters": owners["data"],
+    }
