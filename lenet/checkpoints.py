@@ -1,11 +1,14 @@
-"""The safe reading of checkpoints, and ``load`` for Python.
+"""The reading of checkpoints, and ``load`` for Python.
 
-A checkpoint is a stranger's file until proven otherwise. It is looked at before it is read (see
-``safety.archive``), and read with ``weights_only=True``, so that nothing in it runs. It also names
-classes, which is for ``safety.importing`` to allow.
+Weights to give away are safetensors, which hold no code (``safety.weights``). A ``.ckpt`` is of
+your own runs; it is read with ``weights_only=True``. Both name classes, which
+``safety.importing`` allows or refuses.
 """
 
 import functools
+import pickle
+import re
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,6 @@ from lenet import runs
 from lenet.errors import UserError
 from lenet.models import ImageClassifier
 from lenet.parser import subclasses
-from lenet.safety import archive
 from lenet.safety.importing import check_names
 from lenet.safety.weights import read_weights
 
@@ -43,16 +45,25 @@ _KEYS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
 def read(path: Path) -> dict[str, Any]:
     """Read a checkpoint without running anything in it. Its tensors stay on disk until used.
 
+    Args:
+        path: A Lightning checkpoint, or safetensors, which has weights and no training progress.
+
     Raises:
-        UserError: If it is not whole, not a checkpoint of ours, or has more than plain values.
+        UserError: If the file is damaged, has more than tensors and plain values, or does not
+            describe a model of lenet.
     """
     if path.suffix == ".safetensors":
         return read_weights(path)
     try:
-        archive.inspect(path)
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:  # by its checksums, which PyTorch does not look at
+                raise zipfile.BadZipFile
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except archive.UnsafeError as e:
-        raise UserError(f"--ckpt_path {path}: refused, because {e}.") from e
+    except pickle.UnpicklingError as e:
+        raise UserError(
+            f"--ckpt_path {path}: refused, because it has more in it than tensors and plain "
+            "values, which could run code when it is loaded."
+        ) from e
     except OSError:
         raise
     except Exception as e:  # zipfile and PyTorch have many ways to say so
@@ -72,7 +83,24 @@ def read(path: Path) -> dict[str, Any]:
             f"--ckpt_path {path}: not a checkpoint of lenet, since it does not say which model its "
             "weights are of."
         )
+    _check_paths(checkpoint.get("callbacks"), path)
     return checkpoint
+
+
+def _check_paths(callbacks: Any, path: Path) -> None:
+    """Refuse callbacks whose paths lead out of their folder.
+
+    ModelCheckpoint deletes what it takes for older weights of its own.
+    """
+    for state in callbacks.values() if isinstance(callbacks, dict) else ():
+        for name, value in state.items() if isinstance(state, dict) else ():
+            if name.endswith(("_path", "dirpath")) or name == "best_k_models":
+                for file in value if isinstance(value, dict) else [value]:
+                    if "://" in str(file) or ".." in re.split(r"[/\\]", str(file)):
+                        raise UserError(
+                            f"--ckpt_path {path}: refused, because its callbacks name files "
+                            "outside of their run."
+                        )
 
 
 def specs(
@@ -86,7 +114,7 @@ def specs(
             checkpoint says of another class is left out: jsonargparse would keep the values of
             arguments that happen to have the same name, AdamW's decay as SGD's.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for name, key in _KEYS.items():
         saved = checkpoint.get(key)
         if isinstance(saved, dict) and isinstance(saved.get("_class_path"), str):
