@@ -162,7 +162,8 @@ class LeNetCLI(LightningCLI):
             said_by_it = ("model", "data", "ckpt_path")
             said = runs.read_config(config, str(config))
             options = {name: value for name, value in said.items() if name not in said_by_it}
-            importing.check_names(options, config, seen.named, importing.ALLOWED_IN_RUNS)
+            allowed = importing.ALLOWED_IN_RUNS
+            importing.check_names(options, config, seen.named, allowed, GROUPS)
             for name, value in flat(options).items():
                 try:
                     parser.set_defaults({name: value})

@@ -70,7 +70,7 @@ class MetricsFile(Logger):
         if not self.rows:
             return
         names = {name for row in self.rows.values() for name in row} - {"epoch", "step"}
-        with aside(self.path) as part, part.open("w", newline="") as file:
+        with aside(self.path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, ["epoch", "step", *sorted(names)])
             writer.writeheader()
             writer.writerows(self.rows[epoch] for epoch in sorted(self.rows))
@@ -131,4 +131,5 @@ class ResultFile(pl.Callback):
             return
         figures = {key: float(value) for key, value in trainer.callback_metrics.items()}
         with aside(Path(folder) / name) as part:
-            part.write_text(json.dumps({"checkpoint": str(trainer.ckpt_path), **figures}, indent=2))
+            text = json.dumps({"checkpoint": str(trainer.ckpt_path), **figures}, indent=2)
+            part.write_text(text, encoding="utf-8")
