@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from lenet import runs
+from lenet.data.selection import folder_name, is_same
 from lenet.errors import UserError
 from lenet.models import ImageClassifier
 from lenet.parser import subclasses
@@ -27,6 +28,7 @@ __all__ = [
     "check_sizes",
     "load",
     "load_weights",
+    "other_data",
     "other_splits",
     "read",
     "sizes",
@@ -193,6 +195,14 @@ def other_splits(checkpoint: dict[str, Any], data: Any, verb: str) -> Iterator[s
                 f"Warning: --data.{name} {here}, where the checkpoint was trained with {there}: "
                 "what are now validation images may have been trained on."
             )
+
+
+def other_data(checkpoint: dict[str, Any], data: Any, verb: str) -> str | None:
+    """Name the folder for results that are not of the data that a checkpoint was trained on."""
+    saved, validates = checkpoint.get(_KEYS["data"]), verb == "validate"
+    if verb not in ("validate", "test", "predict") or not saved or is_same(data, saved, validates):
+        return None
+    return folder_name(data, validates)
 
 
 def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClassifier:

@@ -70,7 +70,10 @@ def create(root: str | Path, name: str) -> Path:
 
 def check_writable(folder: str | Path | None) -> None:
     """Refuse a run that cannot be written to before anything is worked out for it."""
-    if folder is not None and not os.access(folder, os.W_OK):
+    if folder is None:
+        return
+    there = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
+    if not os.access(there, os.W_OK):
         raise UserError(
             f"{folder}: cannot be written to, and what comes out is kept there. Copy this run to "
             "where it can be, and name the copy with --ckpt_path."
@@ -80,7 +83,8 @@ def check_writable(folder: str | Path | None) -> None:
 def discard(folder: str | Path | None, step: int) -> None:
     """Remove the folder of a run that came to nothing, if there is only what a start writes."""
     if folder is not None and step == 0:
-        written = {CONFIG, STARTED, "hparams.yaml"}  # and what TensorBoard reads
+        # A process that was killed leaves its lock.
+        written = {CONFIG, STARTED, "hparams.yaml", ".lock"}  # and what TensorBoard reads
         with contextlib.suppress(OSError):
             names = {name for name in os.listdir(folder) if not name.startswith("events.out.tf")}
             if names <= written:

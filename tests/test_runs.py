@@ -147,9 +147,12 @@ def test_a_run_is_given_back_where_an_open_file_cannot_be_removed(tmp_path, monk
     windows(monkeypatch)
     run = make_run(tmp_path / "run")
     for _ in range(2):
-        with runs.taken(run):
-            with pytest.raises(UserError, match="another process trains there"), runs.taken(run):
-                pass
+        with (
+            runs.taken(run),
+            pytest.raises(UserError, match="another process trains there"),
+            runs.taken(run),
+        ):
+            pass
 
 
 def test_a_path_on_another_drive_is_written_in_full(monkeypatch):

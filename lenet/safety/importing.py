@@ -67,9 +67,7 @@ def check_names(
         *forms, value = _as_read(option, text, path)
         is_path = _is_path(value)
         # jsonargparse opens a file only for an option that can be a class.
-        is_file = can_be_class and any(
-            _is_file(form, path) for form in {*forms, value} - {*named}
-        )
+        is_file = can_be_class and any(_is_file(form, path) for form in {*forms, value} - {*named})
         if not is_file and trusted(value):
             continue
         wanted = option.rpartition(".")[2].rstrip("+") in _CLASS_OPTIONS
