@@ -5,6 +5,7 @@ A checkpoint is a stranger's file until proven otherwise. It is looked at before
 classes, which is for ``safety.importing`` to allow.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = [
     "agreement",
     "check_fits",
     "check_sizes",
+    "inspect",
     "load",
     "load_weights",
     "other_data",
@@ -47,18 +49,9 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         UserError: If it is not whole, not a checkpoint of ours, or has more than plain values.
     """
-    try:
+    with _reading(path):
         archive.inspect(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except archive.UnsafeError as e:
-        raise UserError(f"--ckpt_path {path}: refused, because {e}.") from e
-    except OSError:
-        raise
-    except Exception as e:  # zipfile and PyTorch have many ways to say so
-        raise UserError(
-            f"--ckpt_path {path}: not a whole checkpoint. It may be cut off, or something else. "
-            "Take another: best, last, a run's folder or a file."
-        ) from e
     if (
         not isinstance(checkpoint, dict)
         or not isinstance(checkpoint.get("pytorch-lightning_version"), str)
@@ -72,6 +65,31 @@ def read(path: Path) -> dict[str, Any]:
             "weights are of."
         )
     return checkpoint
+
+
+def inspect(path: Path) -> None:
+    """Look at a checkpoint that is to be read by others, without reading it.
+
+    Raises:
+        UserError: If it is not whole, or has more than plain values.
+    """
+    with _reading(path):
+        archive.inspect(path)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except archive.UnsafeError as e:
+        raise UserError(f"--ckpt_path {path}: refused, because {e}.") from e
+    except OSError:
+        raise
+    except Exception as e:  # zipfile and PyTorch have many ways to say so
+        raise UserError(
+            f"--ckpt_path {path}: not a whole checkpoint. It may be cut off, or something else. "
+            "Take another: best, last, a run's folder or a file."
+        ) from e
 
 
 def specs(

@@ -11,7 +11,7 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch.multiprocessing import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from lenet import checkpoints, runs
 from lenet.callbacks import BestCheckpoint, FiniteLoss, Interruption, LastCheckpoint
@@ -26,9 +26,12 @@ __all__ = ["Trainer"]
 
 
 class Trainer(pl.Trainer):
-    """Lightning's trainer, with commands of our own, run folders and only safe checkpoints.
+    """Lightning's trainer, with commands of our own and only safe checkpoints.
 
-    Weights are read with ``weights_only=True`` always: a checkpoint runs no code.
+    A checkpoint is found by the same words in Python as on the command line, and inspected before
+    it is read with ``weights_only=True``: it runs no code. Run folders, and the callbacks that
+    keep the best and the last weights there, are made by the command line. From Python what is
+    kept is up to the callbacks, as with Lightning's own trainer.
 
     Args:
         default_root_dir: Folder that runs are made in and looked for.
@@ -88,6 +91,7 @@ class Trainer(pl.Trainer):
                 folder (its last), a file, or its address. From a run's last checkpoint, that run
                 goes on; from any other, a new run is started. By default training starts afresh.
         """
+        ckpt_path = self._safe(ckpt_path, in_folder="last")
         try:
             with _mistakes_of_processes():
                 super().fit(
@@ -121,6 +125,7 @@ class Trainer(pl.Trainer):
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
+        ckpt_path = self._safe(ckpt_path)
         with _mistakes_of_processes():
             rows = super().validate(
                 model, dataloaders, ckpt_path, False, datamodule, weights_only=True
@@ -145,6 +150,7 @@ class Trainer(pl.Trainer):
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
+        ckpt_path = self._safe(ckpt_path)
         with _mistakes_of_processes():
             rows = super().test(model, dataloaders, ckpt_path, False, datamodule, weights_only=True)
         return show(rows, verbose)
@@ -167,6 +173,7 @@ class Trainer(pl.Trainer):
             ckpt_path: Checkpoint to predict with: ``best`` or ``last`` of the newest run, a run's
                 folder (its best), a file, or its address.
         """
+        ckpt_path = self._safe(ckpt_path)
         with _mistakes_of_processes():
             return super().predict(
                 model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only=True
@@ -276,8 +283,23 @@ class Trainer(pl.Trainer):
         state = checkpoint["callbacks"].get(best.state_key, {})
         best.best_model_path, best.best_model_score = best.path, state.get("best_model_score")
 
-    def _find(self, ckpt_path: str | None) -> Path | None:
-        return runs.find_checkpoint(ckpt_path, self.default_root_dir) if ckpt_path else None
+    def _safe(self, ckpt_path: str | Path | None, in_folder: str = "best") -> str | None:
+        """Find a checkpoint, and refuse one that is not safe to read before Lightning reads it."""
+        path = self._find(ckpt_path, in_folder)
+        if path is None:
+            return None
+        checkpoints.inspect(path)
+        return str(path)
+
+    def _find(self, ckpt_path: str | Path | None, in_folder: str = "best") -> Path | None:
+        """Find a checkpoint: one that this trainer has kept, or as the command line does."""
+        if not ckpt_path:
+            return None
+        keepers = (self.best, *self.checkpoint_callbacks)
+        kept = [getattr(callback, f"{ckpt_path}_model_path", "") for callback in keepers]
+        if ckpt_path in ("best", "last") and any(kept):
+            return Path(next(filter(None, kept))).absolute()
+        return runs.find_checkpoint(str(ckpt_path), self.default_root_dir, in_folder)
 
 
 @contextlib.contextmanager
