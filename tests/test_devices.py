@@ -136,7 +136,7 @@ def test_processes_of_torchruns_that_would_each_train_for_themselves_are_refused
 @pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_fork"])
 def test_processes_that_are_spawned_tell_the_first_what_is_best(lenet_process, strategy):
     two = ["--trainer.devices", "2", "--trainer.strategy", strategy]
-    done = lenet_process("fit", *TINY, *two, "--trainer.max_epochs", "2")
+    done = lenet_process("fit", *TINY, *two)
     assert done.code == 0, done.err
     run = Path("runs/LeNet-Digits-1")
     assert os.listdir("runs") == [run.name]
