@@ -72,7 +72,7 @@ def _selection(
     for name in dict.fromkeys((*names, *(SPLIT if validates else ()))):
         if name == "root":
             root = options.get(name) or os.environ.get("PATH_DATASETS") or "data"
-            found[name] = str(Path(root).expanduser().absolute())
+            found[name] = os.path.abspath(os.path.expanduser(str(root)))
         elif name in options:
             usual = getattr(data, "usual_val_size", None) if name == "val_size" else None
             found[name] = usual if options[name] is None else options[name]
