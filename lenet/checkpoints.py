@@ -5,6 +5,7 @@ A checkpoint is a stranger's file until proven otherwise. It is looked at before
 classes, which is for ``safety.importing`` to allow.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from lenet import runs
+from lenet.data.selection import folder_name, is_same
 from lenet.errors import UserError
 from lenet.models import ImageClassifier
 from lenet.parser import subclasses
@@ -25,8 +27,10 @@ __all__ = [
     "agreement",
     "check_fits",
     "check_sizes",
+    "inspect",
     "load",
     "load_weights",
+    "other_data",
     "other_splits",
     "read",
     "sizes",
@@ -45,18 +49,9 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         UserError: If it is not whole, not a checkpoint of ours, or has more than plain values.
     """
-    try:
+    with _reading(path):
         archive.inspect(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except archive.UnsafeError as e:
-        raise UserError(f"--ckpt_path {path}: refused, because {e}.") from e
-    except OSError:
-        raise
-    except Exception as e:  # zipfile and PyTorch have many ways to say so
-        raise UserError(
-            f"--ckpt_path {path}: not a whole checkpoint. It may be cut off, or something else. "
-            "Take another: best, last, a run's folder or a file."
-        ) from e
     if (
         not isinstance(checkpoint, dict)
         or not isinstance(checkpoint.get("pytorch-lightning_version"), str)
@@ -70,6 +65,31 @@ def read(path: Path) -> dict[str, Any]:
             "weights are of."
         )
     return checkpoint
+
+
+def inspect(path: Path) -> None:
+    """Look at a checkpoint that is to be read by others, without reading it.
+
+    Raises:
+        UserError: If it is not whole, or has more than plain values.
+    """
+    with _reading(path):
+        archive.inspect(path)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except archive.UnsafeError as e:
+        raise UserError(f"--ckpt_path {path}: refused, because {e}.") from e
+    except OSError:
+        raise
+    except Exception as e:  # zipfile and PyTorch have many ways to say so
+        raise UserError(
+            f"--ckpt_path {path}: not a whole checkpoint. It may be cut off, or something else. "
+            "Take another: best, last, a run's folder or a file."
+        ) from e
 
 
 def specs(
@@ -193,6 +213,14 @@ def other_splits(checkpoint: dict[str, Any], data: Any, verb: str) -> Iterator[s
                 f"Warning: --data.{name} {here}, where the checkpoint was trained with {there}: "
                 "what are now validation images may have been trained on."
             )
+
+
+def other_data(checkpoint: dict[str, Any], data: Any, verb: str) -> str | None:
+    """Name the folder for results that are not of the data that a checkpoint was trained on."""
+    saved, validates = checkpoint.get(_KEYS["data"]), verb == "validate"
+    if verb not in ("validate", "test", "predict") or not saved or is_same(data, saved, validates):
+        return None
+    return folder_name(data, validates)
 
 
 def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClassifier:

@@ -46,6 +46,7 @@ class LeNetCLI(LightningCLI):
         self.checkpoint: dict[str, Any] | None = None
         self.checkpoint_path: Path | None = None
         self.trained: dict[str, Any] = {}  # sizes that the checkpoint's model was trained for
+        self.other_data: str | None = None  # folder of results on other data than the checkpoint's
         self.asked = args[0] if args and args[0] in self.subcommands() else None
         super().__init__(
             ImageClassifier,
@@ -167,7 +168,8 @@ class LeNetCLI(LightningCLI):
             said_by_it = ("model", "data", "ckpt_path")
             said = runs.read_config(config, str(config))
             options = {name: value for name, value in said.items() if name not in said_by_it}
-            importing.check_names(options, config, seen.named, importing.ALLOWED_IN_RUNS)
+            allowed = importing.ALLOWED_IN_RUNS
+            importing.check_names(options, config, seen.named, allowed, GROUPS)
             for name, value in flat(options).items():
                 try:
                     parser.set_defaults({name: value})
@@ -186,6 +188,7 @@ class LeNetCLI(LightningCLI):
             checkpoints.check_fits(self.checkpoint, self.model, self.checkpoint_path)
             for warning in checkpoints.other_splits(self.checkpoint, self.datamodule, verb):
                 _say(warning, file=sys.stderr)
+            self.other_data = checkpoints.other_data(self.checkpoint, self.datamodule, verb)
             self.checkpoint = None  # not needed any more, and mapped into memory
         parser = self._subcommand_parsers[verb]
         options, trains = self.config_init[verb], verb in ("fit", "run")
@@ -221,7 +224,12 @@ class LeNetCLI(LightningCLI):
     def _run_dir(self, trainer: Trainer, trains: bool) -> str | None:
         path = self.checkpoint_path
         if path is not None and (not trains or runs.is_continued(path)):
-            return str(runs.folder_of(path))
+            folder = runs.folder_of(path)
+            if self.other_data is not None:
+                folder /= self.other_data
+                said = "the checkpoint was trained on other data, so the results go to"
+                _say(f"{said} {runs.short(folder)}", file=sys.stderr)
+            return str(folder)
         if getattr(rank_zero_only, "rank", 0) > 0:
             return None  # the first process tells its own
         name = f"{type(self.model).__name__}-{type(self.datamodule).__name__}"

@@ -131,3 +131,25 @@ def test_processes_of_torchruns_that_would_each_train_for_themselves_are_refused
     assert "torchrun has started 2 processes" in done.err
     assert "Give --trainer.devices 2 --trainer.strategy ddp" in done.err
     assert not os.listdir("runs")
+
+
+@pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_fork"])
+def test_processes_that_are_spawned_tell_the_first_what_is_best(lenet_process, strategy):
+    two = ["--trainer.devices", "2", "--trainer.strategy", strategy]
+    done = lenet_process("fit", *TINY, *two)
+    assert done.code == 0, done.err
+    run = Path("runs/LeNet-Digits-1")
+    assert os.listdir("runs") == [run.name]
+    assert not (run / ".lock").exists()
+    best = min(float(row["val/loss"]) for row in rows(run / "metrics.csv"))
+    assert f"Best val/loss: {best:.4f}, with the weights in\n  {run}" in done.out
+    assert done.out.count("Next:") == 1
+
+
+def test_a_mistake_that_a_spawned_process_sees_is_one_line(lenet_process):
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp_fork"]
+    done = lenet_process("fit", *TINY, *two, "--checkpoint.monitor", "val/nothing")
+    assert done.code == 2
+    [line] = [line for line in done.err.splitlines() if "error:" in line]
+    assert line.startswith("lenet: error: --checkpoint.monitor val/nothing: ")
+    assert not os.listdir("runs")

@@ -454,6 +454,29 @@ def test_a_file_that_would_be_opened_for_a_class_is_refused(lenet, good, name, o
     assert not Path("imported").exists()
 
 
+@pytest.mark.parametrize("make", ["text", "yaml", "folder"])
+def test_what_is_called_like_an_options_value_is_no_matter(lenet, small_run, make):
+    run = Path("runs/handed")
+    shutil.copytree(small_run, run)
+    for name in ("max", "relu", "min", "norm"):  # of pooling, activation, mode, clipping
+        if make == "folder":
+            Path(name).mkdir()
+        else:
+            Path(name).write_text("class_path: stranger.C" if make == "yaml" else "some notes")
+    scheduler = {
+        "class_path": "lenet.models.optimization.ReduceLROnPlateau",
+        "init_args": {"mode": "min", "monitor": "relu"},
+    }
+    path = hyper(run / "checkpoints" / "best.ckpt", scheduler=scheduler)
+    assert lenet("test", "--ckpt_path", path, *QUIET).code == 0
+    load(path)
+    text = (run / "config.yaml").read_text()
+    text = text.replace("gradient_clip_algorithm: null", "gradient_clip_algorithm: norm")
+    (run / "config.yaml").write_text(text)
+    done = lenet("fit", "--ckpt_path", run, *QUIET, "--trainer.max_epochs", "2")
+    assert done.code == 0, done.err
+
+
 @pytest.mark.parametrize(
     "line",
     [

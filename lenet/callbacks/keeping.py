@@ -243,9 +243,12 @@ class SaveConfig(SaveConfigCallback):
         self.config["data"]["init_args"]["predict_path"] = None
         if trainer.is_global_zero:
             with aside(Path(config)) as part:
-                self.parser.save(self.config, part, skip_unset=False, overwrite=True)
+                # Not save(), which writes in the encoding of the machine.
+                text = self.parser.dump(self.config, skip_unset=False)
+                part.write_text(text, encoding="utf-8")
                 if os.path.exists(config) and not filecmp.cmp(config, part, shallow=False):
                     number = 1
                     while os.path.exists(older := config.replace(".yaml", f"-{number}.yaml")):
                         number += 1
                     shutil.copy2(config, older)
+            runs.mark_started(Path(config).parent)

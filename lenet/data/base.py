@@ -82,6 +82,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     handwriting: ClassVar[Handwriting | None] = None  # how it was prepared, where it is that
     framing: Framing = "crop"  # how an image of any other size becomes square
     names: Sequence[str] | None = None  # of the test images, where they have some
+    # Options that select images. By default a subclass's own, and the root if nothing is fetched.
+    selecting: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(
         self,
