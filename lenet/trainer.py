@@ -6,13 +6,19 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.fabric.plugins.io import TorchCheckpointIO
-from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    LearningRateFinder,
+    ModelCheckpoint,
+    WeightAveraging,
+)
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lenet import checkpoints, runs
 from lenet.callbacks import BestCheckpoint, FiniteLoss, Interruption, LastCheckpoint
 from lenet.callbacks.metrics import MetricsFile, show
 from lenet.data import ImageDataModule
+from lenet.errors import UserError
 from lenet.models import ImageClassifier
 from lenet.safety.progress import naming
 from lenet.writing import WholeCheckpointIO
@@ -31,6 +37,11 @@ class Trainer(pl.Trainer):
 
     run_dir: str | None = None  # where a run's files go, if the command line knows
     callbacks: list[pl.Callback]
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        for callback in self.callbacks:
+            _check_callback(callback)
 
     def use_folder(self, run_dir: str | None, trains: bool, keeps: bool, logs: bool) -> None:
         """Let a run's files go to its folder.
@@ -88,7 +99,7 @@ class Trainer(pl.Trainer):
                 model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True
             )
         except BaseException:
-            runs.discard(self.run_dir, self.global_step)
+            runs.discard(self.run_dir, self._steps_made())
             raise
 
     def validate(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -246,5 +257,26 @@ class Trainer(pl.Trainer):
         with runs.taken(self.run_dir if trains else None), naming(self):
             return super()._run(*args, **kwargs)
 
+    def _steps_made(self) -> int:
+        """Count the steps of this training, without those of the checkpoint it began with."""
+        began = next((c.began_at for c in self.callbacks if isinstance(c, Interruption)), None)
+        return 0 if began is None else self.global_step - began
+
     def _find(self, ckpt_path: str | None) -> Path | None:
         return runs.find_checkpoint(ckpt_path, self.default_root_dir) if ckpt_path else None
+
+
+def _check_callback(callback: pl.Callback) -> None:
+    """Refuse Lightning's finders, which forget the checkpoint that a training is resumed from.
+
+    They also change the optimizer, but not its schedule or the run's config.
+    """
+    options = {LearningRateFinder: "--model.lr", BatchSizeFinder: "--data.batch_size"}
+    methods = {LearningRateFinder: "lr_find", BatchSizeFinder: "scale_batch_size"}
+    for cls, option in options.items():
+        if isinstance(callback, cls):
+            raise UserError(
+                f"--trainer.callbacks {type(callback).__name__}: not supported, since a run would "
+                f"train with another value than it records. Set {option}. From Python, "
+                f"Tuner(trainer).{methods[cls]}(model, datamodule=data) finds a value."
+            )
