@@ -106,9 +106,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.save_hyperparameters(logger=False, ignore=["predict_path"])
         check_ranges(self.hparams)
         self.root = Path(root or os.environ.get("PATH_DATASETS") or "data").expanduser().absolute()
+        self.batch_size = batch_size
         self.val_size = val_size
         self.split_seed = split_seed
-        self._batch_size = batch_size
         self._given_size = image_size
         self._given_resize = resize
         self._bring_to(image_size or PADDED_SIZE)
@@ -119,21 +119,12 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             rotation, scaling, shear, translation, elastic, elastic_sigma
         )
         self.sets: dict[str, TensorImages] = {}
-        self._seed: int | None = None
+        self._shared_seed: int | None = None
 
     @property
-    def batch_size(self) -> int:
-        """Images in a training batch. A number that is set later is recorded as well."""
-        return self._batch_size
-
-    @batch_size.setter
-    def batch_size(self, value: int) -> None:
-        self._batch_size = self.hparams["batch_size"] = value
-
-    @property
-    def seed(self) -> int:
+    def shared_seed(self) -> int:
         """Seed of order and distortions, the same in all processes of a training."""
-        return torch.initial_seed() if self._seed is None else self._seed
+        return torch.initial_seed() if self._shared_seed is None else self._shared_seed
 
     @property
     def num_classes(self) -> int:
@@ -173,7 +164,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """Read what the stage needs and does not have yet."""
         if self.trainer is not None:
             # Without --seed_everything, each process has a seed of its own.
-            self._seed = self.trainer.strategy.broadcast(torch.initial_seed())
+            self._shared_seed = self.trainer.strategy.broadcast(torch.initial_seed())
             built_for = getattr(self.trainer.lightning_module, "image_size", None)
             if self._given_size is None and built_for is not None:
                 self._bring_to(built_for)
@@ -229,7 +220,12 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     def _loader(self, name: str, shuffle: bool = False) -> DataLoader:
         return loader(
-            self.sets[name], self.trainer, self.batch_size, self.num_workers, shuffle, self.seed
+            self.sets[name],
+            self.trainer,
+            self.batch_size,
+            self.num_workers,
+            shuffle,
+            self.shared_seed,
         )
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
@@ -239,7 +235,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         images, *rest = batch
         images = self.to_size(images)
         if self.distortions and self.trainer is not None and self.trainer.training:
-            images = self.distortions(images, batch_generator(self.trainer, self.seed))
+            images = self.distortions(images, batch_generator(self.trainer, self.shared_seed))
         # Of whatever model it is: one that is not ours has no wishes.
         model = self.trainer.lightning_module if self.trainer is not None else None
         images = self.normalize(images, getattr(model, "input_range", None))

@@ -100,7 +100,7 @@ class ImageClassifier(pl.LightningModule, ABC):
         self.in_channels = in_channels or 1
         self.num_classes = num_classes or 10
         self.image_size = image_size or self.usual_image_size or PUBLISHED_SIZE
-        self._lr = lr
+        self.lr = lr
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.label_smoothing = label_smoothing
@@ -112,15 +112,6 @@ class ImageClassifier(pl.LightningModule, ABC):
         self._figures = {stage: LossAndAccuracy() for stage in ("train", "val", "test")}
         self._resumed: dict[str, Any] | None = None
         self._rate = lr
-
-    @property
-    def lr(self) -> float:
-        """Learning rate. One that is set later is recorded as well."""
-        return self._lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self._lr = self.hparams["lr"] = value
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""

@@ -111,6 +111,11 @@ def check_progress(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
             f"--trainer.max_epochs {trainer.max_epochs}: training has come to {epochs} epochs "
             "already. Give more, counted from its beginning."
         )
+    if -1 < trainer.max_steps < checkpoint["global_step"]:
+        raise UserError(
+            f"--trainer.max_steps {trainer.max_steps}: training has made "
+            f"{checkpoint['global_step']} steps already. Give more, counted from its beginning."
+        )
 
 
 def place_in_epoch(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
