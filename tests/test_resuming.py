@@ -39,10 +39,11 @@ def stopped(tmp_path_factory) -> dict[int, Path]:
     found = {}
     for step in (20, 30):
         folder = tmp_path_factory.mktemp("stopped")
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
+        with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             stop_at(patch, step)
-            main(["fit", *OPTIONS])
+            with pytest.raises(SystemExit):
+                main(["fit", *OPTIONS])
         found[step] = folder / "runs"
         assert saved(found[step] / "LeNet-Digits-1")["global_step"] == step
     return found

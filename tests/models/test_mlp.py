@@ -88,7 +88,8 @@ def test_a_data_module_brings_images_to_what_its_model_was_built_for(tmp_path):
         trainer.fit(model, datamodule=data)
         assert (data.image_size, data.hparams["image_size"]) == (size, size)
         assert data.resize == (size == 40)
-    with pytest.raises(RuntimeError):
-        given = MNIST(root=str(tmp_path), val_size=10, image_size=30)
-        Trainer(max_epochs=1, accelerator="cpu", logger=False, **BARE).fit(MLP(), datamodule=given)
+    given = MNIST(root=str(tmp_path), val_size=10, image_size=30)
+    trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, **BARE)
+    with pytest.raises(RuntimeError):  # what is given holds, if it fits or not
+        trainer.fit(MLP(), datamodule=given)
     assert given.image_size == 30

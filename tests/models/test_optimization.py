@@ -68,7 +68,7 @@ def test_a_figure_whose_name_does_not_say_which_is_better_needs_a_mode(monitor):
     )
     with pytest.raises(UserError, match=message):
         best_mode(monitor, "checkpoint")
-    with pytest.raises(UserError, match="--model.scheduler.mode max"):
+    with pytest.raises(UserError, match=r"--model.scheduler.mode max"):
         check_schedule(partial(ReduceLROnPlateau, monitor=monitor))
     check_schedule(partial(ReduceLROnPlateau, monitor=monitor, mode="max"))
     check_schedule(ReduceLROnPlateau)
