@@ -33,13 +33,17 @@ class Trainer(pl.Trainer):
 
     Args:
         default_root_dir: Folder that runs are made in and looked for.
+        **kwargs: Passed on to Lightning's trainer.
+
+    Raises:
+        UserError: If a callback of Lightning's changes what a run has recorded.
     """
 
     run_dir: str | None = None  # where a run's files go, if the command line knows
     callbacks: list[pl.Callback]
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, *, default_root_dir: str | Path | None = None, **kwargs):
+        super().__init__(default_root_dir=default_root_dir, **kwargs)
         for callback in self.callbacks:
             _check_callback(callback)
 

@@ -61,7 +61,7 @@ MISTAKES = {
     ),
     "smoothing without cross-entropy": (
         "--model LeNet5 --model.output rbf --model.label_smoothing 0.1",
-        "--model.label_smoothing 0.1: LeNet5 has a loss of its own, which takes none. Make it 0.",
+        "--model.label_smoothing 0.1: LeNet5 has a loss of its own, which takes none. Make it 0",
     ),
     "classes": (
         "--model.num_classes 7",
