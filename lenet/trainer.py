@@ -263,8 +263,11 @@ class Trainer(pl.Trainer):
 
     def _steps_made(self) -> int:
         """Count the steps of this training, without those of the checkpoint it began with."""
-        began = next((c.began_at for c in self.callbacks if isinstance(c, Interruption)), None)
-        return 0 if began is None else self.global_step - began
+        for callback in self.callbacks:
+            if isinstance(callback, Interruption):
+                began = callback.began_at
+                return 0 if began is None else self.global_step - began
+        return self.global_step
 
     def _find(self, ckpt_path: str | None) -> Path | None:
         return runs.find_checkpoint(ckpt_path, self.default_root_dir) if ckpt_path else None

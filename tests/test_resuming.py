@@ -128,6 +128,24 @@ def test_a_step_limit_places_a_schedule_by_the_steps(lenet, stopped):
     assert plan["total_steps"] == plan["last_epoch"] == saved(RUN)["global_step"] == 50
 
 
+@pytest.mark.parametrize("batch_size", [64, 128])
+def test_a_step_limit_that_is_lifted_lets_a_schedule_end_with_the_training(lenet, batch_size):
+    assert lenet("fit", *OPTIONS, "--trainer.max_steps", "30").code == 0
+    options = ["--trainer.max_steps", "-1", "--data.batch_size", str(batch_size)]
+    done = lenet("fit", "--ckpt_path", "last", *options)
+    assert done.code == 0, done.err
+    [plan] = saved(RUN)["lr_schedulers"]
+    assert plan["total_steps"] == plan["last_epoch"] == EPOCHS * 20 * 64 // batch_size
+    assert [int(row["epoch"]) for row in metrics(RUN)] == list(range(EPOCHS))
+
+
+def test_fewer_steps_than_were_made_are_refused(lenet, stopped):
+    shutil.copytree(stopped[20], "runs")
+    done = lenet("fit", "--ckpt_path", "last", "--trainer.max_steps", "10")
+    assert done.code == 2
+    assert "--trainer.max_steps 10: training has made 20 steps already" in done.err
+
+
 # A start that fails
 
 
