@@ -9,7 +9,12 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
-from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    LearningRateFinder,
+    ModelCheckpoint,
+    WeightAveraging,
+)
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.multiprocessing.spawn import ProcessRaisedException
 
@@ -35,10 +40,19 @@ class Trainer(pl.Trainer):
 
     Args:
         default_root_dir: Folder that runs are made in and looked for.
+        **kwargs: Passed on to Lightning's trainer.
+
+    Raises:
+        UserError: If a callback of Lightning's changes what a run has recorded.
     """
 
     run_dir: str | None = None  # where a run's files go, if the command line knows
     callbacks: list[pl.Callback]
+
+    def __init__(self, *, default_root_dir: str | Path | None = None, **kwargs):
+        super().__init__(default_root_dir=default_root_dir, **kwargs)
+        for callback in self.callbacks:
+            _check_callback(callback)
 
     def use_folder(self, run_dir: str | None, trains: bool, keeps: bool, logs: bool) -> None:
         """Let a run's files go to its folder.
@@ -104,7 +118,7 @@ class Trainer(pl.Trainer):
                 )
             self._recall_best()
         except BaseException:
-            runs.discard(self.run_dir, self.global_step)
+            runs.discard(self.run_dir, self._steps_made())
             raise
 
     def validate(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -271,6 +285,14 @@ class Trainer(pl.Trainer):
         with runs.taken(self.run_dir if trains else None), naming(self):
             return super()._run(*args, **kwargs)
 
+    def _steps_made(self) -> int:
+        """Count the steps of this training, without those of the checkpoint it began with."""
+        for callback in self.callbacks:
+            if isinstance(callback, Interruption):
+                began = callback.began_at
+                return 0 if began is None else self.global_step - began
+        return self.global_step
+
     def _recall_best(self) -> None:
         """Learn what the best weights are where processes were spawned to train.
 
@@ -314,3 +336,19 @@ def _mistakes_of_processes() -> Iterator[None]:
             raise
         message, _, table = said.strip().partition("\n")
         raise UserError(message, table) from e
+
+
+def _check_callback(callback: pl.Callback) -> None:
+    """Refuse Lightning's finders, which forget the checkpoint that a training is resumed from.
+
+    They also change the optimizer, but not its schedule or the run's config.
+    """
+    options = {LearningRateFinder: "--model.lr", BatchSizeFinder: "--data.batch_size"}
+    methods = {LearningRateFinder: "lr_find", BatchSizeFinder: "scale_batch_size"}
+    for cls, option in options.items():
+        if isinstance(callback, cls):
+            raise UserError(
+                f"--trainer.callbacks {type(callback).__name__}: not supported, since a run would "
+                f"train with another value than it records. Set {option}. From Python, "
+                f"Tuner(trainer).{methods[cls]}(model, datamodule=data) finds a value."
+            )

@@ -119,6 +119,41 @@ def test_two_processes_stop_together_and_go_on_as_if_they_had_not(tmp_path):
         assert torch.equal(stopped["state_dict"][name], weights), name
 
 
+SEEN = """
+import hashlib
+from lightning.pytorch import Callback
+
+class Seen(Callback):
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        with open(f"seen-{trainer.current_epoch}.txt", "a") as file:
+            for image in batch[0]:
+                file.write(hashlib.md5(image.numpy().tobytes()).hexdigest() + "\\n")
+
+    def on_train_end(self, trainer, pl_module):
+        with open("seeds.txt", "a") as file:
+            file.write(f"{trainer.datamodule.shared_seed}\\n")
+"""
+
+
+def test_two_processes_without_a_seed_train_on_each_image_once(tmp_path):
+    write_mnist(tmp_path / "data", train=161, test=31)  # 140 to train on
+    (tmp_path / "seen.py").write_text(SEEN)
+    options = [*TWO, *OPTIONS, "--seed_everything", "false", "--trainer.max_epochs", "2"]
+    subprocess.run(
+        [sys.executable, *LENET, "fit", *options, "--trainer.callbacks", "seen.Seen"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH_DATASETS": str(tmp_path / "data")},
+        check=True,
+    )
+    epochs = [(tmp_path / f"seen-{epoch}.txt").read_text().splitlines() for epoch in range(2)]
+    for seen in epochs:
+        assert len(seen) == len(set(seen)) == 140
+    assert set(epochs[0]) == set(epochs[1])
+    assert epochs[0] != epochs[1]
+    [one, other] = (tmp_path / "seeds.txt").read_text().split()  # which distortions use too
+    assert one == other
+
+
 def test_processes_of_torchruns_that_would_each_train_for_themselves_are_refused(
     lenet, monkeypatch
 ):

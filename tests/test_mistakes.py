@@ -60,8 +60,8 @@ MISTAKES = {
         "--model.label_smoothing 1.0: must be from 0 to less than 1.",
     ),
     "smoothing without cross-entropy": (
-        "--model LeNet5 --model.label_smoothing 0.1",
-        "--model.label_smoothing 0.1: LeNet5 has a loss of its own, which takes none. Make it 0.",
+        "--model LeNet5 --model.output rbf --model.label_smoothing 0.1",
+        "--model.label_smoothing 0.1: LeNet5 has a loss of its own, which takes none. Make it 0",
     ),
     "classes": (
         "--model.num_classes 7",
@@ -78,7 +78,27 @@ MISTAKES = {
     ),
     "another figure": (
         "--early_stopping.monitor val/los",
-        "--early_stopping.monitor val/los: no such figure is logged. Did you mean val/loss?",
+        "Add --early_stopping.mode min or --early_stopping.mode max. Did you mean val/loss?",
+    ),
+    "a figure that may be good or bad": (
+        "--checkpoint.monitor val/size",
+        "--checkpoint.monitor val/size: its name does not say whether less or more of it is better",
+    ),
+    "a figure of a schedule that may be good or bad": (
+        "--model.scheduler ReduceLROnPlateau --model.scheduler.monitor val/size",
+        "Add --model.scheduler.mode min or --model.scheduler.mode max.",
+    ),
+    "a schedule without an end": (
+        "--model.scheduler OneCycleLR --trainer.max_epochs -1",
+        "--model.scheduler OneCycleLR: needs to know when training ends.",
+    ),
+    "a finder of a rate": (
+        "--trainer.callbacks LearningRateFinder",
+        "--trainer.callbacks LearningRateFinder: not supported",
+    ),
+    "a finder of a batch size": (
+        "--trainer.callbacks+=BatchSizeFinder",
+        "--trainer.callbacks BatchSizeFinder: not supported",
     ),
     "a number that is none": ("--model.lr null", "--model.lr null: needs a value."),
     "no model": ("--model null", "--model must be given."),
