@@ -1,6 +1,7 @@
 """What all models share: the four steps, loss and accuracy, optimizer and schedule."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from lenet.models.optimization import (
     carry_over,
     check_schedule,
     compare,
+    naming,
     schedule,
 )
 from lenet.safety.progress import SO_FAR, check_optimizer, check_progress
@@ -188,7 +190,8 @@ class ImageClassifier(pl.LightningModule, ABC):
         clips = self._trainer is not None and bool(self.trainer.gradient_clip_val)
         fused = None if clips else True
         make = self.make_optimizer or partial(torch.optim.Adam, fused=fused)
-        optimizer = make(self.parameters(), self.lr)
+        with naming("--model.optimizer", make):
+            optimizer = make(self.parameters(), self.lr)
         if self.make_scheduler is None:
             return optimizer
         config = schedule(
@@ -204,6 +207,33 @@ class ImageClassifier(pl.LightningModule, ABC):
                 "figure. Watch train/loss, or hold some images out."
             )
         return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Step, and let what PyTorch's optimizer refuses at a step be a mistake of its user."""
+        failed = None
+
+        def closure() -> Any:
+            nonlocal failed
+            assert optimizer_closure is not None
+            try:
+                return optimizer_closure()
+            except Exception as e:
+                failed = e  # in the model or a callback
+                raise
+
+        try:
+            super().optimizer_step(epoch, batch_idx, optimizer, closure)
+        except (AssertionError, RuntimeError, TypeError, ValueError) as e:
+            if e is failed or self.trainer.ckpt_path is not None:
+                raise
+            with naming("--model.optimizer", type(optimizer.optimizer)):
+                raise
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say which class this is, and keep nothing that a safe load would refuse."""

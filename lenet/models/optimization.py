@@ -4,8 +4,9 @@
 peak. This also holds when a training is resumed, see :func:`carry_over`.
 """
 
+import contextlib
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ __all__ = [
     "carry_over",
     "check_schedule",
     "compare",
+    "naming",
     "schedule",
 ]
 
@@ -84,11 +86,38 @@ SchedulerFactory = (
 )
 
 
-def _is_one_cycle(factory: Any) -> bool:
+def _class_made(factory: Any) -> type | None:
     # Made of a class path, it is a partial whose arguments begin with how to make it and the class.
     parts = (factory, getattr(factory, "func", None), *getattr(factory, "args", ()))
-    made = next((part for part in parts if isinstance(part, type)), None)
+    return next((part for part in parts if isinstance(part, type)), None)
+
+
+def _is_one_cycle(factory: Any) -> bool:
+    made = _class_made(factory)
     return made is not None and issubclass(made, OneCycleLR)
+
+
+@contextlib.contextmanager
+def naming(option: str, factory: Any) -> Iterator[None]:
+    """Let what a class of PyTorch's refuses be a mistake of its user, under its option.
+
+    Args:
+        option: The option that chooses the class.
+        factory: What makes the optimizer or the schedule.
+
+    Raises:
+        UserError: With what PyTorch says.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as e:
+        made = _class_made(factory)
+        if made is None or not made.__module__.startswith(("torch.optim.", "lenet.")):
+            raise
+        said = " ".join(str(e).split()).rstrip(".")
+        raise UserError(f"{option} {made.__name__}: {said}.") from e
 
 
 def check_schedule(factory: Any) -> None:
@@ -119,7 +148,8 @@ def schedule(
     """
     if _is_one_cycle(factory):
         factory = partial(factory, max_lr=lr, total_steps=steps())
-    scheduler = factory(optimizer)
+    with naming("--model.scheduler", factory):
+        scheduler = factory(optimizer)
     config: dict[str, Any] = {"scheduler": scheduler}
     config["interval"] = "step" if isinstance(scheduler, (OneCycleLR, CyclicLR)) else "epoch"
     if isinstance(scheduler, torch_schedulers.ReduceLROnPlateau):
