@@ -114,14 +114,19 @@ def naming(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[
         raise
     except (ImportError, MisconfigurationException, TypeError, ValueError) as e:
         said = _said(e)
-        words = set(re.findall(r"\w+", said.replace("-", "_")))
-        changed = {name: value for name, value in options.items() if value != defaults.get(name)}
-        by_name = [name for name in changed if name in words]
-        by_value = [
-            name for name, value in changed.items() if str(value).replace("-", "_") in words
-        ]
-        named = [f"--trainer.{name} {changed[name]}: " for name in (*by_name, *by_value)]
-        raise UserError(f"{named[0] if named else ''}{said}") from e
+        option = _first_named(said.replace("-", "_"), options, defaults)
+        raise UserError(f"--trainer.{option} {options[option]}: {said}" if option else said) from e
+
+
+def _first_named(said: str, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """Find the changed option that is named first in what Lightning says, or whose word is."""
+    places: dict[int, str] = {}
+    for name, value in options.items():
+        words = [name, value.replace("-", "_")] if isinstance(value, str) else [name]
+        for word in words if value != defaults.get(name) else ():
+            if found := re.search(rf"\b{re.escape(word)}\b", said):
+                places.setdefault(found.start(), name)
+    return places[min(places)] if places else ""
 
 
 def _said(e: Exception) -> str:

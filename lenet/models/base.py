@@ -1,5 +1,6 @@
 """What all models share: the four steps, loss and accuracy, optimizer and schedule."""
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -215,7 +216,7 @@ class ImageClassifier(pl.LightningModule, ABC):
         optimizer: Any,
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
-        """Step, and let what PyTorch's optimizer refuses at a step be a mistake of its user."""
+        """Step, and let what PyTorch's optimizer refuses to do be a mistake of its user."""
         failed = None
 
         def closure() -> Any:
@@ -224,16 +225,23 @@ class ImageClassifier(pl.LightningModule, ABC):
             try:
                 return optimizer_closure()
             except Exception as e:
-                failed = e  # in the model or a callback
+                failed = e  # of the model or a callback
                 raise
 
         try:
             super().optimizer_step(epoch, batch_idx, optimizer, closure)
-        except (AssertionError, RuntimeError, TypeError, ValueError) as e:
+        except Exception as e:
+            # What was restored from a checkpoint may be at fault as well.
             if e is failed or self.trainer.ckpt_path is not None:
                 raise
-            with naming("--model.optimizer", type(optimizer.optimizer)):
+            with naming("--model.optimizer", type(self.optimizers(use_pl_optimizer=False))):
                 raise
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        """Step, and let what PyTorch's schedule refuses to do be a mistake of its user."""
+        restored = self.trainer.ckpt_path is not None
+        with contextlib.nullcontext() if restored else naming("--model.scheduler", type(scheduler)):
+            super().lr_scheduler_step(scheduler, metric)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say which class this is, and keep nothing that a safe load would refuse."""

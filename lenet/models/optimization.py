@@ -12,7 +12,13 @@ from typing import Any, Literal
 
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as torch_schedulers
-from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import (
+    CyclicLR,
+    LambdaLR,
+    LRScheduler,
+    MultiplicativeLR,
+    OneCycleLR,
+)
 
 from lenet.errors import UserError
 
@@ -114,7 +120,9 @@ def naming(option: str, factory: Any) -> Iterator[None]:
         raise
     except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as e:
         made = _class_made(factory)
-        if made is None or not made.__module__.startswith(("torch.optim.", "lenet.")):
+        if made is None or not f"{made.__module__}.".startswith(("torch.optim.", "lenet.")):
+            raise
+        if issubclass(made, (LambdaLR, MultiplicativeLR)):  # which call a function of the user's
             raise
         said = " ".join(str(e).split()).rstrip(".")
         raise UserError(f"{option} {made.__name__}: {said}.") from e
