@@ -146,7 +146,8 @@ def test_more_files_than_one_without_quotation_marks_are_answered_with_what_to_t
     assert lenet("fit", *TINY).code == 0
     done = lenet("predict", "--data.predict_path", "a.png", "b.png")
     assert done.code == 2
-    assert "b.png: one file too many. A pattern needs quotation marks" in done.err
+    assert "'b.png'" in done.err
+    assert "A pattern needs quotation marks: --data.predict_path '*.png'" in done.err
 
 
 def test_the_test_sets_predictions_are_left_alone_and_the_path_is_of_one_command(lenet):

@@ -232,18 +232,19 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Bring the images of a batch to size, distort and normalise them, on their device."""
+        # Of whatever model it is: one that is not ours has no wishes.
+        model = self.trainer.lightning_module if self.trainer is not None else None
+        dtype = getattr(model, "dtype", torch.float32)  # that of --trainer.precision 64-true
         if isinstance(batch, Tensor):
-            return batch  # the model summary's example, which is as the network wants it
+            return batch.to(dtype)  # the model summary's example, which is normalized
         images, *rest = batch
         images = self.to_size(images)
         if self.distortions and self.trainer is not None and self.trainer.training:
             images = self.distortions(images, batch_generator(self.trainer, self.shared_seed))
-        # Of whatever model it is: one that is not ours has no wishes.
-        model = self.trainer.lightning_module if self.trainer is not None else None
         images = self.normalize(images, getattr(model, "input_range", None))
         layout = getattr(model, "memory_format", torch.contiguous_format)
         # Not contiguous(), which leaves images of one channel as they are.
-        return images.to(memory_format=layout), *rest
+        return images.to(dtype=dtype, memory_format=layout), *rest
 
     def _bring_to(self, image_size: int) -> None:
         self.image_size = image_size

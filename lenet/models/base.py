@@ -1,8 +1,10 @@
 """What all models share: the four steps, loss and accuracy, optimizer and schedule."""
 
+import contextlib
 import inspect
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -20,6 +22,7 @@ from lenet.models.optimization import (
     carry_over,
     check_schedule,
     compare,
+    naming,
     schedule,
 )
 from lenet.safety.progress import (
@@ -206,7 +209,8 @@ class ImageClassifier(pl.LightningModule, ABC):
         clips = self._trainer is not None and bool(self.trainer.gradient_clip_val)
         fused = None if clips else True
         make = self.make_optimizer or partial(torch.optim.Adam, fused=fused)
-        optimizer = make(self.parameters(), self.lr)
+        with naming("--model.optimizer", make):
+            optimizer = make(self.parameters(), self.lr)
         if self.make_scheduler is None:
             return optimizer
         config = schedule(
@@ -231,6 +235,40 @@ class ImageClassifier(pl.LightningModule, ABC):
                 "--trainer.max_epochs or --trainer.max_steps."
             )
         return int(steps)
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Step, and let what PyTorch's optimizer refuses to do be a mistake of its user."""
+        failed = None
+
+        def closure() -> Any:
+            nonlocal failed
+            assert optimizer_closure is not None
+            try:
+                return optimizer_closure()
+            except Exception as e:
+                failed = e  # of the model or a callback
+                raise
+
+        try:
+            super().optimizer_step(epoch, batch_idx, optimizer, closure)
+        except Exception as e:
+            # What was restored from a checkpoint may be at fault as well.
+            if e is failed or self.trainer.ckpt_path is not None:
+                raise
+            with naming("--model.optimizer", type(self.optimizers(use_pl_optimizer=False))):
+                raise
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        """Step, and let what PyTorch's schedule refuses to do be a mistake of its user."""
+        restored = self.trainer.ckpt_path is not None
+        with contextlib.nullcontext() if restored else naming("--model.scheduler", type(scheduler)):
+            super().lr_scheduler_step(scheduler, metric)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say which class this is, and keep nothing that a safe load would refuse."""

@@ -4,15 +4,22 @@
 peak. This also holds when a training is resumed, see :func:`carry_over`.
 """
 
+import contextlib
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Literal
 
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as torch_schedulers
-from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import (
+    CyclicLR,
+    LambdaLR,
+    LRScheduler,
+    MultiplicativeLR,
+    OneCycleLR,
+)
 
 from lenet.errors import UserError, nearest
 
@@ -24,6 +31,7 @@ __all__ = [
     "carry_over",
     "check_schedule",
     "compare",
+    "naming",
     "schedule",
 ]
 
@@ -119,11 +127,40 @@ SchedulerFactory = (
 )
 
 
-def _makes(factory: Any, cls: type) -> bool:
+def _class_made(factory: Any) -> type | None:
     # Made of a class path, it is a partial whose arguments begin with how to make it and the class.
     parts = (factory, getattr(factory, "func", None), *getattr(factory, "args", ()))
-    made = next((part for part in parts if isinstance(part, type)), None)
+    return next((part for part in parts if isinstance(part, type)), None)
+
+
+def _makes(factory: Any, cls: type) -> bool:
+    made = _class_made(factory)
     return made is not None and issubclass(made, cls)
+
+
+@contextlib.contextmanager
+def naming(option: str, factory: Any) -> Iterator[None]:
+    """Let what a class of PyTorch's refuses be a mistake of its user, under its option.
+
+    Args:
+        option: The option that chooses the class.
+        factory: What makes the optimizer or the schedule.
+
+    Raises:
+        UserError: With what PyTorch says.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as e:
+        made = _class_made(factory)
+        if made is None or not f"{made.__module__}.".startswith(("torch.optim.", "lenet.")):
+            raise
+        if issubclass(made, (LambdaLR, MultiplicativeLR)):  # which call a function of the user's
+            raise
+        said = " ".join(str(e).split()).rstrip(".")
+        raise UserError(f"{option} {made.__name__}: {said}.") from e
 
 
 def check_schedule(factory: Any) -> None:
@@ -157,7 +194,8 @@ def schedule(
     """
     if _makes(factory, OneCycleLR):
         factory = partial(factory, max_lr=lr, total_steps=steps())
-    scheduler = factory(optimizer)
+    with naming("--model.scheduler", factory):
+        scheduler = factory(optimizer)
     config: dict[str, Any] = {"scheduler": scheduler}
     config["interval"] = "step" if isinstance(scheduler, (OneCycleLR, CyclicLR)) else "epoch"
     if isinstance(scheduler, torch_schedulers.ReduceLROnPlateau):
