@@ -95,7 +95,6 @@ MISTAKES = {
     "no config": ("--config nope.yaml", "--config nope.yaml: no such file."),
     "no value": ("--ckpt_path", "--ckpt_path"),
     "no option at all": ("extra", "extra"),
-    "no accelerator": ("--trainer.accelerator tpu", "torch_xla"),
 }
 
 
@@ -133,6 +132,11 @@ def test_a_mistake_gets_one_line_that_names_it(lenet, mistake):
     args, message = MISTAKES[mistake]
     done = lenet("fit", *TINY, *args.split())
     assert message in the_line(done)
+
+
+def test_an_accelerator_whose_package_is_missing_gets_one_line(lenet):
+    the_line(lenet("fit", *TINY, "--trainer.accelerator", "tpu"))
+    assert not list(Path().glob("runs/*"))
 
 
 @pytest.mark.parametrize(
@@ -205,5 +209,5 @@ def test_a_root_that_is_a_file_is_named(lenet):
 
 def test_a_mistake_leaves_nothing_behind(lenet):
     for args in ("--model.lrr 3", "--model.lr 0", "--model.num_classes 7"):
-        lenet("fit", *TINY, *args.split())
+        assert lenet("fit", *TINY, *args.split()).code == 2
     assert not Path("runs").exists()
