@@ -12,7 +12,9 @@ from tests.conftest import TINY
 # Each is a file of its own, since a module is imported once.
 BUGS = {
     "in_forward": (
-        "class Own(LeNet):\n    def forward(self, images):\n        return undefined(images)  # here\n",
+        "class Own(LeNet):\n"
+        "    def forward(self, images):\n"
+        "        return undefined(images)  # here\n",
         NameError,
     ),
     "in_init": (

@@ -89,9 +89,9 @@ def test_every_option_of_ours_is_explained_in_the_help(lenet):
         done = lenet("fit", *arguments)
         assert done.code == 0
         assert "--model.lr LR" in done.out or "--data.root ROOT" in done.out
-        assert "[type" not in done.out
         lines = " ".join(done.out.split())
         # Every option is followed by words before its type.
+        assert " (type: " in lines
         assert "  (type" not in lines.replace("]", "  ")
 
 

@@ -96,7 +96,7 @@ def compressed(path: Path) -> Path:
 
 def twice(path: Path) -> Path:
     packed(path)
-    with zipfile.ZipFile("hostile.ckpt", "a") as archive, pytest.warns(UserWarning, match="Dupl"):
+    with zipfile.ZipFile("hostile.ckpt", "a") as archive, pytest.warns(UserWarning, match="data"):
         archive.writestr("archive/data.pkl", b"\x80\x02}.")
     return Path("hostile.ckpt")
 
@@ -304,7 +304,7 @@ BROKEN = {
     "schedulers": (lambda good: saved(content(good, lr_schedulers=3)), "cannot be restored"),
     "version": (
         lambda good: saved(content(good, **{"pytorch-lightning_version": "newest"})),
-        "Invalid version",
+        "cannot be restored",
     ),
 }
 

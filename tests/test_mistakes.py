@@ -145,7 +145,8 @@ MISTAKES = {
     ),
     "an option of a class that is not chosen": (
         "--model.optimizer.momentum 0.9",
-        "--model.optimizer.momentum: no class is chosen yet. Put --model.optimizer CLASS before it.",
+        "--model.optimizer.momentum: no class is chosen yet. "
+        "Put --model.optimizer CLASS before it.",
     ),
     "a network of torchvision": (
         "--model resnet18",
@@ -161,7 +162,6 @@ MISTAKES = {
     "no config": ("--config nope.yaml", "--config nope.yaml: no such file."),
     "no value": ("--ckpt_path", "--ckpt_path"),
     "no option at all": ("extra", "extra"),
-    "no accelerator": ("--trainer.accelerator tpu", "torch_xla"),
 }
 
 
@@ -362,6 +362,11 @@ def test_every_precision_works(lenet, precision):
     assert lenet("test", "--ckpt_path", "best").code == 0
 
 
+def test_an_accelerator_whose_package_is_missing_gets_one_line(lenet):
+    the_line(lenet("fit", *TINY, "--trainer.accelerator", "tpu"))
+    assert not list(Path().glob("runs/*"))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -432,5 +437,5 @@ def test_a_root_that_is_a_file_is_named(lenet):
 
 def test_a_mistake_leaves_nothing_behind(lenet):
     for args in ("--model.lrr 3", "--model.lr 0", "--model.num_classes 7"):
-        lenet("fit", *TINY, *args.split())
+        assert lenet("fit", *TINY, *args.split()).code == 2
     assert not Path("runs").exists()

@@ -28,8 +28,8 @@ def test_a_layer_is_a_line_of_80_characters(lenet, monkeypatch, model, rows, sum
 
 
 def test_a_summary_of_ones_own_and_none_are_heeded(lenet):
-    own = "--trainer.callbacks+=lightning.pytorch.callbacks.ModelSummary"
-    for options in ([own], ["--trainer.enable_model_summary", "false"]):
-        done = lenet("fit", *SHORT, *options)
-        assert done.code == 0
-        assert "Out sizes" not in done.out
+    summary = "lightning.pytorch.callbacks.ModelSummary"
+    for other in (f"--trainer.callbacks+={summary}", "--trainer.enable_model_summary=false"):
+        done = lenet("fit", *SHORT, other)
+        assert done.code == 0, done.err
+        assert "Parameters: " not in done.out
