@@ -62,8 +62,8 @@ class ImageClassifier(pl.LightningModule, ABC):
             with nothing to be told. ReduceLROnPlateau watches its monitor. By default the rate
             stays as it is.
         label_smoothing: Part of each label, from 0 to less than 1, that is shared among all
-            classes in training. What is validated and tested is the loss without it. A model with
-            a loss of its own takes none.
+            classes in training. What is validated and tested is the loss without it. A loss other
+            than cross-entropy may refuse it.
 
     Raises:
         UserError: If a number is out of range.
@@ -123,13 +123,13 @@ class ImageClassifier(pl.LightningModule, ABC):
         return self.network(images)
 
     def _forward_one(self, image: Tensor) -> Tensor:
-        """Run a training batch of one image, in which some layers cannot take a deviation.
+        """Run a training batch of one image.
 
-        A batch normalization of maps of one pixel uses its running statistics instead. All other
-        layers do as they always do.
+        A batch normalization of maps of one pixel has no deviation to divide by. It uses its
+        running statistics instead. All other layers do as they always do.
         """
         norms = [m for m in self.network.modules() if isinstance(m, NORMS) and m.training]
-        hooks = [norm.register_forward_pre_hook(_use_running_statistics) for norm in norms]
+        hooks = [norm.register_forward_pre_hook(_spare_one_value) for norm in norms]
         try:
             return self.network(image)
         finally:
@@ -312,10 +312,9 @@ class ImageClassifier(pl.LightningModule, ABC):
         carry_over(checkpoint, optimizer, scheduler, changed, same_optimizer, remaining)
 
 
-def _use_running_statistics(norm: nn.Module, inputs: tuple[Tensor]) -> None:
-    """Switch a batch normalization that would see one value per channel."""
-    if inputs[0].numel() == inputs[0].shape[1]:
-        norm.training = False
+def _spare_one_value(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+    """Let a batch normalization that would see one value per channel predict instead."""
+    norm.training = inputs[0].numel() > inputs[0].shape[1]
 
 
 def _is_plain(value: Any) -> bool:
