@@ -5,7 +5,6 @@ import errno
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -19,7 +18,8 @@ __all__ = ["main"]
 def main(args: Sequence[str] | None = None) -> None:
     """Run ``lenet`` with these arguments, or with the command line's.
 
-    A user's mistake is one line on standard error and exit code 2. A traceback is a bug of ours.
+    A user's mistake is one line on standard error and exit code 2. A traceback is a bug, of ours or
+    in a custom model.
     Ctrl-C is exit code 130, SIGTERM 143.
     """
     args = list(sys.argv[1:] if args is None else args)
@@ -58,22 +58,17 @@ def _run(args: list[str]) -> None:
     keep_freed_memory()
     try:
         LeNetCLI(args)
-    except Exception as e:
-        # What a constructor refuses comes wrapped in what jsonargparse says of it, and on a full
-        # disk what comes of one file is followed by what comes of the next.
-        error: BaseException | None = e
-        while error is not None and not isinstance(error, UserError):
-            error = error.__cause__ or error.__context__
-        if error is not None:
-            _fail(str(error), keep_lines=True)
-        if isinstance(e, OSError) and e.errno is not None:
-            name = os.fsdecode(e.filename) if e.filename is not None else "the system says"
-            full = e.errno == errno.ENOSPC
-            way_out = " Make room, or name another folder with --trainer.default_root_dir." * full
-            _fail(f"{name}: {e.strerror}.{way_out}")
-        if not isinstance(e, MisconfigurationException) and _is_ours(e):
+    except UserError as e:
+        _fail(str(e), keep_lines=True)
+    except MisconfigurationException as e:
+        _fail(str(e))
+    except OSError as e:
+        if e.errno is None:  # raised by hand, so not by the system
             raise
-        _fail(str(e) or type(e).__name__)
+        name = os.fsdecode(e.filename) if e.filename is not None else "the system says"
+        full = e.errno == errno.ENOSPC
+        way_out = " Make room, or name another folder with --trainer.default_root_dir." * full
+        _fail(f"{name}: {e.strerror}.{way_out}")
 
 
 def _stopped(e: KeyboardInterrupt, verb: str) -> NoReturn:
@@ -89,16 +84,6 @@ def _stopped(e: KeyboardInterrupt, verb: str) -> NoReturn:
         raise SystemExit  # the first process says it, unless Lightning sees another fail
     print(said, file=sys.stderr, flush=True)
     raise SystemExit(128 + e.signum)
-
-
-def _is_ours(e: Exception) -> bool:
-    """Tell a bug of ours from options that PyTorch or Lightning refuses before the first batch."""
-    frames = traceback.extract_tb(e.__traceback__)
-    here = os.path.dirname(__file__)
-    under_way = any(frame.name == "advance" for frame in frames)  # of Lightning's loops
-    # An optimizer says at its first step what it cannot optimize.
-    by_optimizer = os.path.join("torch", "optim") in frames[-1].filename
-    return (under_way and not by_optimizer) or frames[-1].filename.startswith(here)
 
 
 def _fail(message: str, keep_lines: bool = False) -> NoReturn:

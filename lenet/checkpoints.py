@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from lenet import runs
+from lenet.data.selection import folder_name, is_same
 from lenet.errors import UserError
 from lenet.models import ImageClassifier
 from lenet.parser import subclasses
@@ -28,8 +29,10 @@ __all__ = [
     "agreement",
     "check_fits",
     "check_sizes",
+    "inspect",
     "load",
     "load_weights",
+    "other_data",
     "other_splits",
     "read",
     "sizes",
@@ -52,25 +55,7 @@ def read(path: Path) -> dict[str, Any]:
         UserError: If the file is damaged, has more than tensors and plain values, or does not
             describe a model of lenet.
     """
-    if path.suffix == ".safetensors":
-        return read_weights(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:  # by its checksums, which PyTorch does not look at
-                raise zipfile.BadZipFile
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as e:
-        raise UserError(
-            f"--ckpt_path {path}: refused, because it has more in it than tensors and plain "
-            "values, which could run code when it is loaded."
-        ) from e
-    except OSError:
-        raise
-    except Exception as e:  # zipfile and PyTorch have many ways to say so
-        raise UserError(
-            f"--ckpt_path {path}: not a whole checkpoint. It may be cut off, or something else. "
-            "Take another: best, last, a run's folder or a file."
-        ) from e
+    checkpoint = inspect(path)
     if (
         not isinstance(checkpoint, dict)
         or not isinstance(checkpoint.get("pytorch-lightning_version"), str)
@@ -83,8 +68,38 @@ def read(path: Path) -> dict[str, Any]:
             f"--ckpt_path {path}: not a checkpoint of lenet, since it does not say which model its "
             "weights are of."
         )
-    _check_paths(checkpoint.get("callbacks"), path)
     return checkpoint
+
+
+def inspect(path: Path) -> Any:
+    """Read a file of ``torch.save`` or of safetensors, whatever is in it.
+
+    Raises:
+        UserError: If it is damaged, has more than tensors and plain values, or its callbacks name
+            files outside of their run.
+    """
+    if path.suffix == ".safetensors":
+        return read_weights(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:  # by its checksums, which PyTorch does not look at
+                raise zipfile.BadZipFile
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as e:
+        raise UserError(
+            f"--ckpt_path {path}: refused, because it has more in it than tensors and plain "
+            "values, which could run code when it is loaded."
+        ) from e
+    except OSError:
+        raise
+    except Exception as e:  # zipfile and PyTorch have many ways to say so
+        raise UserError(
+            f"--ckpt_path {path}: not a whole checkpoint. It may be cut off, or something else. "
+            "Take another: best, last, a run's folder or a file."
+        ) from e
+    if isinstance(content, dict):
+        _check_paths(content.get("callbacks"), path)
+    return content
 
 
 def _check_paths(callbacks: Any, path: Path) -> None:
@@ -224,6 +239,14 @@ def other_splits(checkpoint: dict[str, Any], data: Any, verb: str) -> Iterator[s
                 f"Warning: --data.{name} {here}, where the checkpoint was trained with {there}: "
                 "what are now validation images may have been trained on."
             )
+
+
+def other_data(checkpoint: dict[str, Any], data: Any, verb: str) -> str | None:
+    """Name the folder for results that are not of the data that a checkpoint was trained on."""
+    saved, validates = checkpoint.get(_KEYS["data"]), verb == "validate"
+    if verb not in ("validate", "test", "predict") or not saved or is_same(data, saved, validates):
+        return None
+    return folder_name(data, validates)
 
 
 def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClassifier:

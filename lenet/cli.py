@@ -12,12 +12,12 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import ModelSummary, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from lenet import __version__, callbacks, checkpoints, runs
+from lenet import __version__, callbacks, checkpoints, construction, runs
 from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
 from lenet.glance import Glance, configs_first, flat
 from lenet.models import ImageClassifier
-from lenet.parser import Parser, check_nulls, complete
+from lenet.parser import Parser, check_nulls, check_seed, complete, parse
 from lenet.safety import importing
 from lenet.trainer import Trainer
 
@@ -46,6 +46,7 @@ class LeNetCLI(LightningCLI):
         self.checkpoint: dict[str, Any] | None = None
         self.checkpoint_path: Path | None = None
         self.trained: dict[str, Any] = {}  # sizes that the checkpoint's model was trained for
+        self.other_data: str | None = None  # folder of results on other data than the checkpoint's
         self.asked = args[0] if args and args[0] in self.subcommands() else None
         super().__init__(
             ImageClassifier,
@@ -112,10 +113,11 @@ class LeNetCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, with the checkpoint's model and data as defaults where one is meant."""
         verb = next((arg for arg in args if arg in self.subcommands()), None)
-        missing = None
+        missing, named = None, {}
         if verb is not None:
             args = configs_first(args, verb)
             seen, evaluates = Glance.at(verb, args), verb not in ("fit", "run")
+            named = seen.classes
             subparser = self._subcommand_parsers[verb]
             if evaluates:
                 subparser.set_defaults({"ckpt_path": "best"})
@@ -131,11 +133,7 @@ class LeNetCLI(LightningCLI):
                     if seen.typed:
                         raise
                     missing = e  # --help and --print_config need no checkpoint
-        try:
-            self.config = parser.parse_args(args)
-        except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as e:
-            # What jsonargparse stumbles over instead of refusing it.
-            raise UserError(f"the options cannot be read: {' '.join(str(e).split())}.") from e
+        self.config = parse(parser, args, verb or "", named)
         if verb is None:
             raise UserError(f"no command typed. There are {', '.join(self.subcommands())}.")
         if missing is not None:
@@ -143,6 +141,7 @@ class LeNetCLI(LightningCLI):
         if self.checkpoint_path is not None:
             self.config[verb]["ckpt_path"] = str(self.checkpoint_path)
             _say(f"Checkpoint: {runs.short(self.checkpoint_path)}", file=sys.stderr)
+        check_seed(self.config[verb]["seed_everything"])
         for group, cls in GROUPS.items():
             check_nulls(group, self.config[verb][group], cls)
         complete(verb, self.config[verb]["model"], self.config[verb]["data"])
@@ -167,7 +166,8 @@ class LeNetCLI(LightningCLI):
             said_by_it = ("model", "data", "ckpt_path")
             said = runs.read_config(config, str(config))
             options = {name: value for name, value in said.items() if name not in said_by_it}
-            importing.check_names(options, config, seen.named, importing.ALLOWED_IN_RUNS)
+            allowed = importing.ALLOWED_IN_RUNS
+            importing.check_names(options, config, seen.named, allowed, GROUPS)
             for name, value in flat(options).items():
                 try:
                     parser.set_defaults({name: value})
@@ -178,6 +178,15 @@ class LeNetCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Nothing: Lightning's own lets a checkpoint silently beat the options."""
 
+    def before_instantiate_classes(self) -> None:
+        """Let the constructors' own errors through, also those of the trainer's options."""
+        for base in construction.OPTIONS.values():
+            self.parser.add_instantiator(construction.construct, base, subclasses=True)
+
+    def instantiate_classes(self) -> None:
+        """Make model, data and trainer."""
+        construction.as_raised(super().instantiate_classes)
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer, and the folder that the run's files go to."""
         verb = str(self.subcommand)
@@ -186,6 +195,7 @@ class LeNetCLI(LightningCLI):
             checkpoints.check_fits(self.checkpoint, self.model, self.checkpoint_path)
             for warning in checkpoints.other_splits(self.checkpoint, self.datamodule, verb):
                 _say(warning, file=sys.stderr)
+            self.other_data = checkpoints.other_data(self.checkpoint, self.datamodule, verb)
             self.checkpoint = None  # not needed any more, and mapped into memory
         parser = self._subcommand_parsers[verb]
         options, trains = self.config_init[verb], verb in ("fit", "run")
@@ -199,6 +209,8 @@ class LeNetCLI(LightningCLI):
         parser.callback_keys = [key for key in parser.callback_keys if works.get(key, True)]
         own = given["callbacks"] or []
         own = own if isinstance(own, list) else [own]
+        early_stopping = [options["early_stopping"]] if works["early_stopping"] else []
+        construction.check_callbacks([*early_stopping, *own])
         # The first of all: what the others do takes the threads as well.
         threads = callbacks.Threads(options["num_threads"])
         kwargs["callbacks"] = [threads, *own, *([] if verb == "fit" else [callbacks.ResultFile()])]
@@ -212,7 +224,9 @@ class LeNetCLI(LightningCLI):
         logs = trains and given["logger"] in (None, True) and not bare
         if given["logger"] in (None, True) and not bare:
             kwargs["logger"] = False  # until there is a folder, and an evaluation needs none
-        trainer = cast(Trainer, super().instantiate_trainer(**kwargs))
+        defaults = {name: parser.get_default(f"trainer.{name}") for name in vars(given)}
+        with construction.naming(vars(given), defaults):
+            trainer = cast(Trainer, super().instantiate_trainer(**kwargs))
         if getattr(trainer, "fast_dev_run", False):
             return trainer
         trainer.use_folder(self._run_dir(trainer, trains), trains and not bare, keeps, logs)
@@ -221,7 +235,12 @@ class LeNetCLI(LightningCLI):
     def _run_dir(self, trainer: Trainer, trains: bool) -> str | None:
         path = self.checkpoint_path
         if path is not None and (not trains or runs.is_continued(path)):
-            return str(runs.folder_of(path))
+            folder = runs.folder_of(path)
+            if self.other_data is not None:
+                folder /= self.other_data
+                said = "the checkpoint was trained on other data, so the results go to"
+                _say(f"{said} {runs.short(folder)}", file=sys.stderr)
+            return str(folder)
         if getattr(rank_zero_only, "rank", 0) > 0:
             return None  # the first process tells its own
         name = f"{type(self.model).__name__}-{type(self.datamodule).__name__}"

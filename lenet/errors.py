@@ -49,5 +49,5 @@ class Interrupted(KeyboardInterrupt):
 def nearest(name: str, names: Iterable[str], most: int = 1) -> str:
     """Ask whether the nearest of ``names`` was meant, or say nothing if none is near."""
     spelt = {known.lower(): known for known in names}
-    close = difflib.get_close_matches(name.lower(), spelt, n=most, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower(), spelt, n=most, cutoff=0.7)
     return f" Did you mean {' or '.join(spelt[key] for key in close)}?" if close else ""

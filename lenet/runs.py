@@ -1,23 +1,28 @@
 """Run folders: a new one for a training, and the one that ``best`` or ``last`` means.
 
 A run is a folder below the root with ``config.yaml``, ``checkpoints/best.ckpt`` and
-``checkpoints/last.ckpt``. The newest run is the one whose training was started last, told by the
-time of its ``config.yaml``, which nothing but ``fit`` writes. Plain paths, no PyTorch.
+``checkpoints/last.ckpt``. The newest run is the one whose training was started last, which is
+written in its ``started.txt``: a copy, an archive or git changes the times of files. Plain paths,
+no PyTorch.
 """
 
 import contextlib
 import difflib
 import os
+import shlex
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
 
 from lenet.errors import UserError
+from lenet.locking import release
 from lenet.safety.config import RefusedYAML, load, read_text
 
 __all__ = [
@@ -28,13 +33,18 @@ __all__ = [
     "find_checkpoint",
     "folder_of",
     "is_continued",
+    "mark_started",
     "options",
+    "quoted",
     "read_config",
     "short",
     "taken",
 ]
 
-CONFIG = "config.yaml"
+CONFIG, STARTED = "config.yaml", "started.txt"
+# Files of a run that nothing but a training writes.
+_TRAINING = (CONFIG, "metrics.csv", "curves.png", "filters.png", "features.png")
+_DAY = 24 * 60 * 60  # seconds: nothing takes so long to write
 _ALIASES = ("best", "last")
 
 
@@ -60,7 +70,10 @@ def create(root: str | Path, name: str) -> Path:
 
 def check_writable(folder: str | Path | None) -> None:
     """Refuse a run that cannot be written to before anything is worked out for it."""
-    if folder is not None and not os.access(folder, os.W_OK):
+    if folder is None:
+        return
+    there = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
+    if not os.access(there, os.W_OK):
         raise UserError(
             f"{folder}: cannot be written to, and what comes out is kept there. Copy this run to "
             "where it can be, and name the copy with --ckpt_path."
@@ -70,7 +83,8 @@ def check_writable(folder: str | Path | None) -> None:
 def discard(folder: str | Path | None, step: int) -> None:
     """Remove the folder of a run that came to nothing, if there is only what a start writes."""
     if folder is not None and step == 0:
-        written = {CONFIG, "hparams.yaml"}  # and what TensorBoard reads
+        # A process that was killed leaves its lock.
+        written = {CONFIG, STARTED, "hparams.yaml", ".lock"}  # and what TensorBoard reads
         with contextlib.suppress(OSError):
             names = {name for name in os.listdir(folder) if not name.startswith("events.out.tf")}
             if names <= written:
@@ -84,14 +98,19 @@ def options(folder: str | Path, model: Any, data: Any) -> str:
         for option, used in (("model", model), ("data", data))
         if used is not None and not type(used).__module__.startswith("lenet.")
     ]
-    return f"--ckpt_path {quote(short(folder))}{''.join(own)}"
+    return f"--ckpt_path {quoted(short(folder))}{''.join(own)}"
+
+
+def quoted(text: str) -> str:
+    """Quote an argument where it needs that, as this system's shell reads it."""
+    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 @contextlib.contextmanager
 def taken(folder: str | Path | None) -> Iterator[None]:
     """Keep other trainings out of a run while one writes there.
 
-    What a killed one left half-written is removed.
+    What a killed one left half-written is removed. What an evaluation may be writing is not.
 
     Raises:
         UserError: If another one is under way.
@@ -110,13 +129,23 @@ def taken(folder: str | Path | None) -> Iterator[None]:
     except (NotImplementedError, OSError):  # a disk without locks
         pass
     try:
-        for part in [*Path(folder).glob(".*.part"), *Path(folder).glob("checkpoints/.*.part")]:
-            part.unlink(missing_ok=True)
+        for part in _left_parts(Path(folder)):
+            with contextlib.suppress(OSError):
+                part.unlink()
         yield
     finally:
-        if lock.is_locked:
-            Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
+        release(lock)
+
+
+def _left_parts(folder: Path) -> Iterator[Path]:
+    """Find what killed processes left half-written in a run that no other training writes to."""
+    yield from folder.glob("checkpoints/.*.part")
+    for part in folder.glob(".*.part"):
+        with contextlib.suppress(OSError):
+            is_training = part.name.startswith(tuple(f".{name}." for name in _TRAINING))
+            # Of another process, which may be on another machine: its number tells nothing.
+            if is_training or part.stat().st_mtime < time.time() - _DAY:
+                yield part
 
 
 def folder_of(checkpoint: Path) -> Path:
@@ -132,7 +161,10 @@ def is_continued(checkpoint: Path) -> bool:
 
 def short(path: str | Path) -> str:
     """Write a path as one would type it: relative where it is below the working folder."""
-    relative = os.path.relpath(path)
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # on another drive of Windows
+        return str(path)
     return str(path) if relative.startswith("..") else relative
 
 
@@ -245,6 +277,17 @@ def _checkpoints_below(root: Path, name: str) -> Iterator[Path]:
                 yield file
 
 
+def mark_started(folder: str | Path) -> None:
+    """Write into a run that a training starts there now."""
+    text = datetime.now(timezone.utc).isoformat(timespec="microseconds") + "\n"
+    (Path(folder) / STARTED).write_text(text, encoding="utf-8")
+
+
 def _started(checkpoint: Path) -> tuple[float, str]:
-    config = folder_of(checkpoint) / CONFIG
-    return (config if config.is_file() else checkpoint).stat().st_mtime, str(checkpoint)
+    folder = folder_of(checkpoint)
+    try:
+        said = read_text(folder / STARTED)
+        return datetime.fromisoformat(said.strip()).timestamp(), str(checkpoint)
+    except (OSError, OverflowError, ValueError):  # a run of before, or none of ours
+        config = folder / CONFIG
+        return (config if config.is_file() else checkpoint).stat().st_mtime, str(checkpoint)

@@ -1,18 +1,28 @@
 """The trainer: its methods are the commands."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
-from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    LearningRateFinder,
+    ModelCheckpoint,
+    WeightAveraging,
+)
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from lenet import checkpoints, runs
 from lenet.callbacks import BestCheckpoint, FiniteLoss, Interruption, LastCheckpoint
 from lenet.callbacks.metrics import MetricsFile, show
 from lenet.data import ImageDataModule
+from lenet.errors import UserError
 from lenet.models import ImageClassifier
 from lenet.safety.progress import naming
 from lenet.writing import WholeCheckpointIO
@@ -21,16 +31,28 @@ __all__ = ["Trainer"]
 
 
 class Trainer(pl.Trainer):
-    """Lightning's trainer, with commands of our own, run folders and only safe checkpoints.
+    """Lightning's trainer, with commands of our own and only safe checkpoints.
 
-    Weights are read with ``weights_only=True`` always: a checkpoint runs no code.
+    A checkpoint is found by the same words in Python as on the command line, and inspected before
+    it is read with ``weights_only=True``: it runs no code. Run folders, and the callbacks that
+    keep the best and the last weights there, are made by the command line. From Python what is
+    kept is up to the callbacks, as with Lightning's own trainer.
 
     Args:
         default_root_dir: Folder that runs are made in and looked for.
+        **kwargs: Passed on to Lightning's trainer.
+
+    Raises:
+        UserError: If a callback of Lightning's changes what a run has recorded.
     """
 
     run_dir: str | None = None  # where a run's files go, if the command line knows
     callbacks: list[pl.Callback]
+
+    def __init__(self, *, default_root_dir: str | Path | None = None, **kwargs):
+        super().__init__(default_root_dir=default_root_dir, **kwargs)
+        for callback in self.callbacks:
+            _check_callback(callback)
 
     def use_folder(self, run_dir: str | None, trains: bool, keeps: bool, logs: bool) -> None:
         """Let a run's files go to its folder.
@@ -83,12 +105,20 @@ class Trainer(pl.Trainer):
                 folder (its last), a file, or its address. From a run's last checkpoint, that run
                 goes on; from any other, a new run is started. By default training starts afresh.
         """
+        ckpt_path = self._safe(ckpt_path, in_folder="last")
         try:
-            super().fit(
-                model, train_dataloaders, val_dataloaders, datamodule, ckpt_path, weights_only=True
-            )
+            with _mistakes_of_processes():
+                super().fit(
+                    model,
+                    train_dataloaders,
+                    val_dataloaders,
+                    datamodule,
+                    ckpt_path,
+                    weights_only=True,
+                )
+            self._recall_best()
         except BaseException:
-            runs.discard(self.run_dir, self.global_step)
+            runs.discard(self.run_dir, self._steps_made())
             raise
 
     def validate(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -109,7 +139,11 @@ class Trainer(pl.Trainer):
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
-        rows = super().validate(model, dataloaders, ckpt_path, False, datamodule, weights_only=True)
+        ckpt_path = self._safe(ckpt_path)
+        with _mistakes_of_processes():
+            rows = super().validate(
+                model, dataloaders, ckpt_path, False, datamodule, weights_only=True
+            )
         return show(rows, verbose)
 
     def test(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -130,7 +164,9 @@ class Trainer(pl.Trainer):
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
-        rows = super().test(model, dataloaders, ckpt_path, False, datamodule, weights_only=True)
+        ckpt_path = self._safe(ckpt_path)
+        with _mistakes_of_processes():
+            rows = super().test(model, dataloaders, ckpt_path, False, datamodule, weights_only=True)
         return show(rows, verbose)
 
     def predict(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -151,9 +187,11 @@ class Trainer(pl.Trainer):
             ckpt_path: Checkpoint to predict with: ``best`` or ``last`` of the newest run, a run's
                 folder (its best), a file, or its address.
         """
-        return super().predict(
-            model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only=True
-        )
+        ckpt_path = self._safe(ckpt_path)
+        with _mistakes_of_processes():
+            return super().predict(
+                model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only=True
+            )
 
     def run(
         self,
@@ -242,9 +280,75 @@ class Trainer(pl.Trainer):
         runs.check_writable(self.run_dir)
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
             self.strategy.checkpoint_io = WholeCheckpointIO()
-        trains = self.training and self.is_global_zero
+        # Not is_global_zero: a process that was spawned learns its number later.
+        trains = self.training and self.local_rank == 0 and self.node_rank == 0
         with runs.taken(self.run_dir if trains else None), naming(self):
             return super()._run(*args, **kwargs)
 
-    def _find(self, ckpt_path: str | None) -> Path | None:
-        return runs.find_checkpoint(ckpt_path, self.default_root_dir) if ckpt_path else None
+    def _steps_made(self) -> int:
+        """Count the steps of this training, without those of the checkpoint it began with."""
+        for callback in self.callbacks:
+            if isinstance(callback, Interruption):
+                began = callback.began_at
+                return 0 if began is None else self.global_step - began
+        return self.global_step
+
+    def _recall_best(self) -> None:
+        """Learn what the best weights are where processes were spawned to train.
+
+        Lightning hands the path of one callback back to the first process, and no score (2.6).
+        """
+        best = self.best
+        if best is None or best.best_model_score is not None or not os.path.isfile(best.path):
+            return
+        checkpoint = torch.load(best.path, map_location="cpu", weights_only=True, mmap=True)
+        state = checkpoint["callbacks"].get(best.state_key, {})
+        best.best_model_path, best.best_model_score = best.path, state.get("best_model_score")
+
+    def _safe(self, ckpt_path: str | Path | None, in_folder: str = "best") -> str | None:
+        """Find a checkpoint, and refuse one that is not safe to read before Lightning reads it."""
+        path = self._find(ckpt_path, in_folder)
+        if path is None:
+            return None
+        checkpoints.inspect(path)
+        return str(path)
+
+    def _find(self, ckpt_path: str | Path | None, in_folder: str = "best") -> Path | None:
+        """Find a checkpoint: one that this trainer has kept, or as the command line does."""
+        if not ckpt_path:
+            return None
+        keepers = (self.best, *self.checkpoint_callbacks)
+        kept = [getattr(callback, f"{ckpt_path}_model_path", "") for callback in keepers]
+        if ckpt_path in ("best", "last") and any(kept):
+            return Path(next(filter(None, kept))).absolute()
+        return runs.find_checkpoint(str(ckpt_path), self.default_root_dir, in_folder)
+
+
+@contextlib.contextmanager
+def _mistakes_of_processes() -> Iterator[None]:
+    """Raise a user's mistake that a spawned process has seen, and not the text of its traceback."""
+    try:
+        yield
+    except ProcessRaisedException as e:
+        name = f"{UserError.__module__}.{UserError.__name__}"
+        _, found, said = str(e).rpartition(f"\n{name}: ")
+        if not found:
+            raise
+        message, _, table = said.strip().partition("\n")
+        raise UserError(message, table) from e
+
+
+def _check_callback(callback: pl.Callback) -> None:
+    """Refuse Lightning's finders, which forget the checkpoint that a training is resumed from.
+
+    They also change the optimizer, but not its schedule or the run's config.
+    """
+    options = {LearningRateFinder: "--model.lr", BatchSizeFinder: "--data.batch_size"}
+    methods = {LearningRateFinder: "lr_find", BatchSizeFinder: "scale_batch_size"}
+    for cls, option in options.items():
+        if isinstance(callback, cls):
+            raise UserError(
+                f"--trainer.callbacks {type(callback).__name__}: not supported, since a run would "
+                f"train with another value than it records. Set {option}. From Python, "
+                f"Tuner(trainer).{methods[cls]}(model, datamodule=data) finds a value."
+            )

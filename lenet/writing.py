@@ -23,6 +23,7 @@ def aside(path: Path) -> Iterator[Path]:
     If writing fails, what was there stays as it was, and nothing is left beside it.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")  # another process may write there too
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield part
         with part.open("rb+") as file:
@@ -73,7 +74,6 @@ class WholeCheckpointIO(TorchCheckpointIO):
         buffer = io.BytesIO()  # torch.save to a file would hide the system's error in its own
         torch.save(checkpoint, buffer)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             with aside(path) as part:
                 part.write_bytes(buffer.getbuffer())
         except OSError as e:

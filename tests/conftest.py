@@ -1,5 +1,6 @@
 """Fixtures: the program as its user runs it, and small MNIST files."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -19,6 +20,10 @@ from tests.small import write_data, write_mnist
 # What is started in the background ignores Ctrl-C, and so does all that it starts: CI's tests too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Lightning keeps its log from caplog where nothing listens at its import, as with pytest 8.0.
+for part in ("fabric", "pytorch"):
+    logging.getLogger(f"lightning.{part}").propagate = True
 
 # Tests run beside each other: one thread each is faster than all of them on all cores.
 os.environ["OMP_NUM_THREADS"] = "1"

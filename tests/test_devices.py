@@ -119,6 +119,41 @@ def test_two_processes_stop_together_and_go_on_as_if_they_had_not(tmp_path):
         assert torch.equal(stopped["state_dict"][name], weights), name
 
 
+SEEN = """
+import hashlib
+from lightning.pytorch import Callback
+
+class Seen(Callback):
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        with open(f"seen-{trainer.current_epoch}.txt", "a") as file:
+            for image in batch[0]:
+                file.write(hashlib.md5(image.numpy().tobytes()).hexdigest() + "\\n")
+
+    def on_train_end(self, trainer, pl_module):
+        with open("seeds.txt", "a") as file:
+            file.write(f"{trainer.datamodule.shared_seed}\\n")
+"""
+
+
+def test_two_processes_without_a_seed_train_on_each_image_once(tmp_path):
+    write_mnist(tmp_path / "data", train=161, test=31)  # 140 to train on
+    (tmp_path / "seen.py").write_text(SEEN)
+    options = [*TWO, *OPTIONS, "--seed_everything", "false", "--trainer.max_epochs", "2"]
+    subprocess.run(
+        [sys.executable, *LENET, "fit", *options, "--trainer.callbacks", "seen.Seen"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH_DATASETS": str(tmp_path / "data")},
+        check=True,
+    )
+    epochs = [(tmp_path / f"seen-{epoch}.txt").read_text().splitlines() for epoch in range(2)]
+    for seen in epochs:
+        assert len(seen) == len(set(seen)) == 140
+    assert set(epochs[0]) == set(epochs[1])
+    assert epochs[0] != epochs[1]
+    [one, other] = (tmp_path / "seeds.txt").read_text().split()  # which distortions use too
+    assert one == other
+
+
 def test_processes_of_torchruns_that_would_each_train_for_themselves_are_refused(
     lenet, monkeypatch
 ):
@@ -130,4 +165,26 @@ def test_processes_of_torchruns_that_would_each_train_for_themselves_are_refused
     assert done.code == 2
     assert "torchrun has started 2 processes" in done.err
     assert "Give --trainer.devices 2 --trainer.strategy ddp" in done.err
+    assert not os.listdir("runs")
+
+
+@pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_fork"])
+def test_processes_that_are_spawned_tell_the_first_what_is_best(lenet_process, strategy):
+    two = ["--trainer.devices", "2", "--trainer.strategy", strategy]
+    done = lenet_process("fit", *TINY, *two)
+    assert done.code == 0, done.err
+    run = Path("runs/LeNet-Digits-1")
+    assert os.listdir("runs") == [run.name]
+    assert not (run / ".lock").exists()
+    best = min(float(row["val/loss"]) for row in rows(run / "metrics.csv"))
+    assert f"Best val/loss: {best:.4f}, with the weights in\n  {run}" in done.out
+    assert done.out.count("Next:") == 1
+
+
+def test_a_mistake_that_a_spawned_process_sees_is_one_line(lenet_process):
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp_fork"]
+    done = lenet_process("fit", *TINY, *two, "--checkpoint.monitor", "val/nothing")
+    assert done.code == 2
+    [line] = [line for line in done.err.splitlines() if "error:" in line]
+    assert line.startswith("lenet: error: --checkpoint.monitor val/nothing: ")
     assert not os.listdir("runs")

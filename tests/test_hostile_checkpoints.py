@@ -96,7 +96,7 @@ def compressed(path: Path) -> Path:
 
 def twice(path: Path) -> Path:
     packed(path)
-    with zipfile.ZipFile("hostile.ckpt", "a") as archive, pytest.warns(UserWarning, match="Dupl"):
+    with zipfile.ZipFile("hostile.ckpt", "a") as archive, pytest.warns(UserWarning, match="data"):
         archive.writestr("archive/data.pkl", b"\x80\x02}.")
     return Path("hostile.ckpt")
 
@@ -304,7 +304,7 @@ BROKEN = {
     "schedulers": (lambda good: saved(content(good, lr_schedulers=3)), "cannot be restored"),
     "version": (
         lambda good: saved(content(good, **{"pytorch-lightning_version": "newest"})),
-        "Invalid version",
+        "cannot be restored",
     ),
 }
 
@@ -452,6 +452,29 @@ def test_a_file_that_would_be_opened_for_a_class_is_refused(lenet, good, name, o
         load(path)
     assert lenet("test", "--ckpt_path", path, *QUIET).code == 2
     assert not Path("imported").exists()
+
+
+@pytest.mark.parametrize("make", ["text", "yaml", "folder"])
+def test_what_is_called_like_an_options_value_is_no_matter(lenet, small_run, make):
+    run = Path("runs/handed")
+    shutil.copytree(small_run, run)
+    for name in ("max", "relu", "min", "norm"):  # of pooling, activation, mode, clipping
+        if make == "folder":
+            Path(name).mkdir()
+        else:
+            Path(name).write_text("class_path: stranger.C" if make == "yaml" else "some notes")
+    scheduler = {
+        "class_path": "lenet.models.optimization.ReduceLROnPlateau",
+        "init_args": {"mode": "min", "monitor": "relu"},
+    }
+    path = hyper(run / "checkpoints" / "best.ckpt", scheduler=scheduler)
+    assert lenet("test", "--ckpt_path", path, *QUIET).code == 0
+    load(path)
+    text = (run / "config.yaml").read_text()
+    text = text.replace("gradient_clip_algorithm: null", "gradient_clip_algorithm: norm")
+    (run / "config.yaml").write_text(text)
+    done = lenet("fit", "--ckpt_path", run, *QUIET, "--trainer.max_epochs", "2")
+    assert done.code == 0, done.err
 
 
 @pytest.mark.parametrize(

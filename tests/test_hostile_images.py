@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, ImageDraw
 
-from lenet.data.files import decode
+from lenet.data.files import NAMED, decode
 from lenet.data.own import cell, find_images
 from tests.conftest import QUIET, TINY
 from tests.small import write_folder
@@ -79,8 +79,8 @@ def write_good(folder: Path) -> None:
     (folder / "frames.gif").write_bytes(with_frames(100_000))
 
 
-def bad() -> dict[str, tuple[bytes, str]]:
-    """Give images that cannot be predicted, each with the reason."""
+def bad() -> dict[str, tuple[bytes, str | None]]:
+    """Give images that cannot be predicted, each with the reason, or None where Pillow words it."""
     whole, large = with_text(b"tEXt", b"a\0b"), zlib.compress(bytes(100 << 20), 9)
     sizes = [(256, 10**9), (257, 10**9), (258, 8), (259, 1), (262, 1), (273, 8), (279, 4)]
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sizes)
@@ -90,16 +90,16 @@ def bad() -> dict[str, tuple[bytes, str]]:
         "text.png": (b"hello", "not an image"),
         "loop.tif": (b"II*\0" + struct.pack("<IHI", 8, 0, 8), "not an image"),
         "postscript.png": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
-        "cut.png": (whole[: len(whole) // 2], "truncated"),
-        "cut later.png": (whole[:-20], "truncated"),
+        "cut.png": (whole[: len(whole) // 2], None),
+        "cut later.png": (whole[:-20], None),
         "claims.png": (png(10**9, 10**9), "more than 179 million pixels"),
-        "claims less.png": (png(13_000, 13_000), "truncated"),
+        "claims less.png": (png(13_000, 13_000), None),
         "claims.tif": (tiff, "more than 179 million pixels"),
         "claims.ppm": (b"P6 1000000000 1000000000 255\n", "more than 179 million pixels"),
-        "text bomb.png": (with_text(b"zTXt", b"a\0\0" + large), "too large"),
-        "long text bomb.png": (with_text(b"iTXt", b"a\0\1\0\0\0" + large), "too large"),
-        "profile bomb.png": (with_text(b"iCCP", b"a\0\0" + large), "too large"),
-        "texts.png": (with_text(b"tEXt", b"a\0" + 1000 * b"x", 70_000), "Too much memory"),
+        "text bomb.png": (with_text(b"zTXt", b"a\0\0" + large), None),
+        "long text bomb.png": (with_text(b"iTXt", b"a\0\1\0\0\0" + large), None),
+        "profile bomb.png": (with_text(b"iCCP", b"a\0\0" + large), None),
+        "texts.png": (with_text(b"tEXt", b"a\0" + 1000 * b"x", 70_000), None),
         "1x1.png": (png(1, 1, b"\0\0"), "nothing is drawn in it"),
         "1x5000.png": (png(1, 5_000, 10_000 * b"\0"), "nothing is drawn in it"),
     }
@@ -140,7 +140,9 @@ def test_every_kind_is_predicted_and_every_bad_one_left_out_with_its_reason(pred
     )
     assert set(lines) == {f"lenet: s/{name}" for name in reasons}
     for name, (_, reason) in reasons.items():
-        assert reason in lines[f"lenet: s/{name}"], name
+        said = lines[f"lenet: s/{name}"]
+        assert said, name
+        assert reason is None or reason in said, name
 
 
 @pytest.mark.parametrize("path", ["pipe", "/dev/zero", "itself", "pipe*", "../*/pipe"])
@@ -208,9 +210,9 @@ def test_bad_images_of_a_class_are_refused_together(lenet):
     done = lenet("fit", *FOLDER)
     assert done.code == 2
     line = done.err.splitlines()[-1]
-    # Those of one row of pixels can be trained on.
+    # Those of one row of pixels can be trained on. The pipe and the link cannot be read either.
     assert f"mine: {len(bad())} of {16 + len(bad()) + 2} images cannot be read: " in line
-    assert "(not a file)" in line or "more. Mend or remove them." in line
+    assert line.endswith(f" and {len(bad()) - NAMED} more. Mend or remove them.")
 
 
 def test_names_of_classes_and_files_stay_within_the_run(lenet):

@@ -5,19 +5,23 @@ import os
 from pathlib import Path
 
 import pytest
+from lightning.pytorch import loggers
 
-from tests.conftest import TINY
+from tests.conftest import DIGITS, TINY
 
 MISTAKES = {
-    "a word": ("help", "help: not an option: they begin with --. All are in --help."),
+    "a word": (
+        "help",
+        "unexpected argument 'help': options start with --. See lenet fit --help.",
+    ),
     "an option": ("--model.lrr 3", "--model.lrr: no such option. Did you mean --model.lr?"),
     "an option of another model": (
         "--model.widths+ 3 --model ConvNet",
-        "--model.widths: no such option of LeNet. --model ConvNet comes before it.",
+        "--model.widths: no such option. ConvNet has it: put --model ConvNet first.",
     ),
     "an option of another data set": (
         "--data.what test50k",
-        "--data.what: no such option of Digits. --data QMNIST comes before it.",
+        "--data.what: no such option. QMNIST has it: put --data QMNIST first.",
     ),
     "an option of the trainer": (
         "--trainer.max_epoch 3",
@@ -60,8 +64,8 @@ MISTAKES = {
         "--model.label_smoothing 1.0: must be from 0 to less than 1.",
     ),
     "smoothing without cross-entropy": (
-        "--model LeNet5 --model.label_smoothing 0.1",
-        "--model.label_smoothing 0.1: LeNet5 has a loss of its own, which takes none. Make it 0.",
+        "--model LeNet5 --model.output rbf --model.label_smoothing 0.1",
+        "--model.label_smoothing 0.1: LeNet5 has a loss of its own, which takes none. Make it 0",
     ),
     "classes": (
         "--model.num_classes 7",
@@ -78,7 +82,27 @@ MISTAKES = {
     ),
     "another figure": (
         "--early_stopping.monitor val/los",
-        "--early_stopping.monitor val/los: no such figure is logged. Did you mean val/loss?",
+        "Add --early_stopping.mode min or --early_stopping.mode max. Did you mean val/loss?",
+    ),
+    "a figure that may be good or bad": (
+        "--checkpoint.monitor val/size",
+        "--checkpoint.monitor val/size: its name does not say whether less or more of it is better",
+    ),
+    "a figure of a schedule that may be good or bad": (
+        "--model.scheduler ReduceLROnPlateau --model.scheduler.monitor val/size",
+        "Add --model.scheduler.mode min or --model.scheduler.mode max.",
+    ),
+    "a schedule without an end": (
+        "--model.scheduler OneCycleLR --trainer.max_epochs -1",
+        "--model.scheduler OneCycleLR: needs to know when training ends.",
+    ),
+    "a finder of a rate": (
+        "--trainer.callbacks LearningRateFinder",
+        "--trainer.callbacks LearningRateFinder: not supported",
+    ),
+    "a finder of a batch size": (
+        "--trainer.callbacks+=BatchSizeFinder",
+        "--trainer.callbacks BatchSizeFinder: not supported",
     ),
     "a number that is none": ("--model.lr null", "--model.lr null: needs a value."),
     "no model": ("--model null", "--model must be given."),
@@ -89,13 +113,55 @@ MISTAKES = {
         "--model.scheduler.max_lr 5.0: the peak of OneCycleLR is --model.lr",
     ),
     "a seed": ("--seed_everything -1", "-1"),
-    "an accelerator": ("--trainer.accelerator gpuu", "gpuu"),
+    "an accelerator": ("--trainer.accelerator gpuu", "--trainer.accelerator gpuu: "),
+    "a clipping": (
+        "--trainer.gradient_clip_val 1 --trainer.gradient_clip_algorithm x",
+        "--trainer.gradient_clip_algorithm x: ",
+    ),
+    "devices": ("--trainer.devices 0", "--trainer.devices 0: "),
+    "a precision without its package": (
+        "--trainer.precision transformer-engine",
+        "--trainer.precision transformer-engine: needs a package that is not installed: pip ",
+    ),
+    "a value of an optimizer": (
+        "--model.optimizer SGD --model.optimizer.nesterov true",
+        "--model.optimizer SGD: ",
+    ),
+    "an optimizer that cannot step": (
+        "--model.optimizer SparseAdam",
+        "--model.optimizer SparseAdam: ",
+    ),
+    "a value of an optimizer that fails at a step": (
+        "--model.optimizer Adam --model.optimizer.differentiable true",
+        "--model.optimizer Adam: ",
+    ),
+    "a value of a schedule": (
+        "--model.scheduler OneCycleLR --model.scheduler.pct_start 3",
+        "--model.scheduler OneCycleLR: ",
+    ),
+    "a value of a schedule that fails at a step": (
+        "--model.scheduler StepLR --model.scheduler.step_size 0",
+        "--model.scheduler StepLR: ",
+    ),
+    "an option of a class that is not chosen": (
+        "--model.optimizer.momentum 0.9",
+        "--model.optimizer.momentum: no class is chosen yet. "
+        "Put --model.optimizer CLASS before it.",
+    ),
+    "a network of torchvision": (
+        "--model resnet18",
+        "--model resnet18: no such class. Did you mean --model TorchvisionModel --model.name "
+        "resnet18?",
+    ),
+    "a switch for a group": (
+        "--pictures false",
+        "a group of options, which are --pictures.curves,",
+    ),
     "a scaling": ("--data.scaling 1", "--data.scaling 1.0: must be less than 1."),
-    "a run without its option": ("runs", "runs: not an option: they begin with --."),
+    "a run without its option": ("runs", "'runs': options start with --."),
     "no config": ("--config nope.yaml", "--config nope.yaml: no such file."),
     "no value": ("--ckpt_path", "--ckpt_path"),
     "no option at all": ("extra", "extra"),
-    "no accelerator": ("--trainer.accelerator tpu", "torch_xla"),
 }
 
 
@@ -133,6 +199,172 @@ def test_a_mistake_gets_one_line_that_names_it(lenet, mistake):
     args, message = MISTAKES[mistake]
     done = lenet("fit", *TINY, *args.split())
     assert message in the_line(done)
+
+
+# What other programs call an option, and what is said here. Both as an option and in a config.
+WORDS = {
+    "lr": "Did you mean --model.lr?",
+    "learning_rate": "Did you mean --model.lr?",
+    "epochs": "Did you mean --trainer.max_epochs?",
+    "max_epochs": "Did you mean --trainer.max_epochs?",
+    "max-epochs": "Did you mean --trainer.max_epochs?",
+    "batch_size": "Did you mean --data.batch_size?",
+    "batch-size": "Did you mean --data.batch_size?",
+    "model.batch_size": "Did you mean --data.batch_size?",
+    "seed": "Did you mean --seed_everything?",
+    "gpus": "Did you mean --trainer.devices?",
+    "device": "Did you mean --trainer.accelerator?",
+    "optimizer": "Did you mean --model.optimizer?",
+    "lr_scheduler": "Did you mean --model.scheduler?",
+    "data_dir": "Did you mean --data.root?",
+    "dataset": "Did you mean --data?",
+    "pretrained": "Did you mean --model TorchvisionModel --model.weights DEFAULT?",
+    "predict_path": "To predict images type lenet predict --data.predict_path.",
+    "name": "--trainer.default_root_dir names the folder of all runs.",
+    "resume": "Did you mean --ckpt_path last?",
+    "compile": "Models are not compiled.",
+    "widths": "ConvNet has --model.widths: put --model ConvNet first.",
+    "monitor": "Did you mean --checkpoint.monitor or --early_stopping.monitor?",
+    "momentum": "Did you mean --model.optimizer SGD --model.optimizer.momentum?",
+    "trainer.gpus": "Did you mean --trainer.devices?",
+    "trainer.epochs": "Did you mean --trainer.max_epochs?",
+    "trianer.max_epochs": "Did you mean --trainer.max_epochs?",
+    "model.learning_rate": "Did you mean --model.lr?",
+    "data.data_dir": "Did you mean --data.root?",
+    "data.horizontal_flip": "Images are never flipped.",
+    "zebra": "See lenet fit --help.",
+    "trainer.zebra": "See lenet fit --help.",
+    "model.zebra": "See lenet fit --model.help LeNet.",
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_of_another_program_gets_the_option_here(lenet, word):
+    assert the_line(lenet("fit", f"--{word}", "1")).endswith(f": no such option. {WORDS[word]}")
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_of_another_program_gets_the_option_here_in_a_config(lenet, word):
+    group, _, name = word.rpartition(".")
+    Path("c.yaml").write_text(f"{group}:\n  {name}: 1" if group else f"{name}: 1")
+    line = the_line(lenet("fit", "--config", "c.yaml"))
+    assert line.replace("--", "").endswith(
+        f"{word}: no such option. {WORDS[word]}".replace("--", "")
+    )
+
+
+def test_the_command_in_a_config_is_taken_out_of_it(lenet):
+    Path("c.yaml").write_text("fit: {trainer: {max_epochs: 1}}")
+    assert "Move trainer.max_epochs out of fit." in the_line(lenet("fit", "--config", "c.yaml"))
+
+
+def test_an_option_of_the_class_in_use_comes_before_the_word_of_another_program(lenet):
+    line = the_line(lenet("fit", "--model", "TorchvisionModel", "--name", "resnet18"))
+    assert line.endswith("--name: no such option. Did you mean --model.name?")
+    line = the_line(lenet("fit", "--model", "TorchvisionModel", "--pretrained"))
+    assert line.endswith("Did you mean --model.weights DEFAULT?")
+
+
+@pytest.mark.parametrize(
+    ("typed", "option"),
+    [
+        ("predict photo.png", "--data.predict_path photo.png"),
+        ("predict missing.png", "--data.predict_path missing.png"),
+        ("predict mine/3", "--data.predict_path mine/3"),
+        ("run mine/3", "--data.predict_path mine/3"),
+        ("fit photo.png", "lenet predict --data.predict_path photo.png"),
+        ("fit mine", "--data ImageFolder --data.root mine"),
+        ("test runs/LeNet-MNIST-1", "--ckpt_path runs/LeNet-MNIST-1"),
+        ("test runs/LeNet-MNIST-9", "--ckpt_path runs/LeNet-MNIST-9"),
+        ("test x.ckpt", "--ckpt_path x.ckpt"),
+        ("fit last", "--ckpt_path last"),
+        ("fit configs/mnist.yaml", "--config configs/mnist.yaml"),
+        ("fit LeNet", "--model LeNet"),
+        ("fit MNIST", "--data MNIST"),
+        ("fit model.lr=1", "--model.lr=1"),
+        ("fit lr=1", "--model.lr"),
+    ],
+)
+def test_a_path_alone_gets_the_option_that_it_is_for(lenet, typed, option):
+    for file in ("photo.png", "mine/3/a.png", "configs/mnist.yaml"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).touch()
+    Path("runs/LeNet-MNIST-1/checkpoints").mkdir(parents=True)
+    assert the_line(lenet(*typed.split())).endswith(f" Did you mean {option}?")
+
+
+def test_a_config_alone_that_is_missing_gets_the_nearest(lenet):
+    Path("configs").mkdir()
+    Path("configs/mnist.yaml").touch()
+    assert the_line(lenet("fit", "configs/mnst.yaml")).endswith(
+        "--config configs/mnst.yaml: no such file. Did you mean configs/mnist.yaml?"
+    )
+
+
+@pytest.mark.parametrize("path", ["x.ckpt", "runs/LeNet-MNIST-1"])
+def test_a_checkpoint_for_the_options_of_checkpoints_gets_the_right_option(lenet, path):
+    line = the_line(lenet("fit", "--checkpoint", path))
+    assert line.endswith("Did you mean --ckpt_path?")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "--trainer.callbacks {}",
+        "--trainer.callbacks+ {}",
+        "--trainer.callbacks+={}",
+        "--config list.yaml",
+        "--config more.yaml",
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("EarlyStopping", "--early_stopping.patience"),
+        ("ModelSummary", "--trainer.enable_model_summary"),
+        ("ProgressBar", "--trainer.enable_progress_bar"),
+    ],
+)
+def test_a_callback_that_is_always_there_gets_the_options_that_set_it(lenet, given, name, option):
+    Path("list.yaml").write_text(f"trainer: {{callbacks: [{{class_path: {name}}}]}}")
+    Path("more.yaml").write_text(f"trainer: {{callbacks+: {name}}}")
+    line = the_line(lenet("fit", *given.format(name).split()))
+    assert f"--trainer.callbacks {name}: " in line
+    assert option in line
+
+
+def test_early_stopping_twice_is_refused(lenet):
+    path = "lightning.pytorch.callbacks.EarlyStopping"
+    twice = ["--trainer.callbacks", path, "--trainer.callbacks.monitor", "val/loss"]
+    assert "--early_stopping.patience" in the_line(lenet("fit", *TINY, *twice))
+    line = the_line(lenet("fit", *TINY, *twice[:2]))
+    assert "EarlyStopping: also needs --trainer.callbacks.monitor." in line
+
+
+@pytest.mark.parametrize("logger", ["WandbLogger", "MLFlowLogger", "CometLogger"])
+@pytest.mark.parametrize("option", ["--trainer.logger", "--trainer.logger+"])
+def test_a_logger_without_its_package_gets_the_package(lenet, logger, option, monkeypatch):
+    def missing(self, *args, **kwargs):
+        raise ModuleNotFoundError("Requirement 'logs>=1' not met. HINT: Try running `pip ...`")
+
+    monkeypatch.setattr(getattr(loggers, logger), "__init__", missing)
+    line = the_line(lenet("fit", *TINY, option, logger))
+    assert line.endswith(
+        f"--trainer.logger {logger}: needs a package that is not installed: pip install 'logs>=1'"
+    )
+
+
+@pytest.mark.parametrize("precision", ["64", "64-true", "bf16-true", "16-true", "bf16-mixed"])
+def test_every_precision_works(lenet, precision):
+    args = [*DIGITS, "--trainer.limit_train_batches", "2", "--trainer.precision", precision]
+    assert lenet("fit", *args).code == 0
+    assert lenet("test", "--ckpt_path", "best", "--trainer.precision", precision).code == 0
+    assert lenet("test", "--ckpt_path", "best").code == 0
+
+
+def test_an_accelerator_whose_package_is_missing_gets_one_line(lenet):
+    the_line(lenet("fit", *TINY, "--trainer.accelerator", "tpu"))
+    assert not list(Path().glob("runs/*"))
 
 
 @pytest.mark.parametrize(
@@ -205,5 +437,5 @@ def test_a_root_that_is_a_file_is_named(lenet):
 
 def test_a_mistake_leaves_nothing_behind(lenet):
     for args in ("--model.lrr 3", "--model.lr 0", "--model.num_classes 7"):
-        lenet("fit", *TINY, *args.split())
+        assert lenet("fit", *TINY, *args.split()).code == 2
     assert not Path("runs").exists()

@@ -66,7 +66,6 @@ def test_a_folder_is_searched_at_any_depth_and_other_files_are_counted(predict, 
         *("scans/q.pgm", "scans/r.bmp", "scans/z.gif"),
     ]
     assert "scans/a/deep/été 数字.webp: " in done.out
-    assert "Glyph" not in done.err
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,8 @@ def test_more_files_than_one_without_quotation_marks_are_answered_with_what_to_t
     assert lenet("fit", *TINY).code == 0
     done = lenet("predict", "--data.predict_path", "a.png", "b.png")
     assert done.code == 2
-    assert "b.png: one file too many. A pattern needs quotation marks" in done.err
+    assert "'b.png'" in done.err
+    assert "A pattern needs quotation marks: --data.predict_path '*.png'" in done.err
 
 
 def test_the_test_sets_predictions_are_left_alone_and_the_path_is_of_one_command(lenet):

@@ -1,5 +1,7 @@
 """The bounds of YAML, whoever reads it."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -16,8 +18,8 @@ LAUGHS = "\n".join(
         (LAUGHS, "more than 20,000 values"),
         ("&a [*a]", "stands in what it stands for"),
         ("a: &a {b: {c: *a}}", "stands in what it stands for"),
-        (10_000 * "[", "nested deeper than 50 levels"),
-        (10_000 * "- ", "nested deeper than 50 levels"),
+        (60 * "[", "nested deeper than 50 levels"),
+        (60 * "- ", "nested deeper than 50 levels"),
         (60 * "? ", "nested deeper than 50 levels"),
         ("a: 1\nb: 2\na: 3", "a stands twice"),
         ("{b: {a: 1, 'a': 1}}", "a stands twice"),
@@ -26,19 +28,30 @@ LAUGHS = "\n".join(
         (f"a: [{1_001 * 'x, '}]", "a: a list of more than 1,000"),
         (f"trainer.callbacks+: [{51 * 'x, '}]", "callbacks: a list of more than 50"),
         ("#" * (2 << 20), "larger than 1 MB"),
-        ("!!python/object/apply:os.system [touch ran]", "could not determine a constructor"),
         ("!!int many", "a number or date in it is none"),
         ("2001-99-99", "a number or date in it is none"),
         ("!!bool perhaps", "a number or date in it is none"),
         ("9" * 5_000, "a number or date in it is none"),
-        ("a: *b", "undefined alias"),
-        ("--- 1\n--- 2", "single document"),
-        ("a: \x00", ""),
     ],
 )
 def test_what_is_beyond_the_bounds_is_refused_before_it_is_made(text, said):
     with pytest.raises(yaml.YAMLError, match=said):
         load(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(10_000 * "[", 10_000 * "{a: ", 10_000 * "- ", 10_000 * "? "),
+        *("!!python/object/apply:os.system [touch ran]", "a: *b", "--- 1\n--- 2", "a: \x00"),
+    ],
+    ids=lambda text: text[:9],
+)
+def test_what_pyyaml_may_refuse_by_itself_is_refused(text):
+    # PyYAML's version decides whether it or our check finds it first, and in which words.
+    with pytest.raises(yaml.YAMLError):
+        load(text)
+    assert not Path("ran").exists()
 
 
 def test_a_chain_of_aliases_is_as_deep_as_what_it_stands_for():

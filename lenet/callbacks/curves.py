@@ -22,7 +22,7 @@ def read_curves(metrics: Path) -> dict[str, Curve]:
     Returns:
         For each of ``train/loss`` and the like that is there, its epochs and values.
     """
-    with metrics.open(newline="") as file:
+    with metrics.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     names = [f"{stage}/{figure}" for stage in STAGES for figure in ("loss", "accuracy")]
     curves = {

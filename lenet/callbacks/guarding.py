@@ -38,6 +38,7 @@ class Interruption(Checkpoint):
         self.keeps = keeps
         self.signum: int | None = None
         self._steps = 0
+        self.began_at: int | None = None  # the step that this training began or was resumed with
         self._before: dict[int, Any] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -57,7 +58,7 @@ class Interruption(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the signals, which Lightning would let through in the middle of a step."""
-        self._steps = trainer.global_step
+        self._steps = self.began_at = trainer.global_step
         self._take_signals()
 
     def _take_signals(self) -> None:

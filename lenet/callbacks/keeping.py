@@ -119,12 +119,15 @@ class BestCheckpoint(LastCheckpoint):
 
     Args:
         monitor: Logged figure that decides: ``val/loss``, ``val/accuracy`` or one of your own.
-        mode: Whether less or more of it is better. By default more of an accuracy, less of
-            anything else.
+        mode: Whether less or more of it is better. By default less of a loss or an error, more of
+            an accuracy, F1, AUROC and the like. Needed for a metric of any other name.
+
+    Raises:
+        UserError: If the mode is needed and not given.
     """
 
     def __init__(self, monitor: str = "val/loss", mode: Literal["min", "max"] | None = None):
-        super().__init__("best", monitor=monitor, mode=mode or best_mode(monitor))
+        super().__init__("best", monitor=monitor, mode=mode or best_mode(monitor, "checkpoint"))
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Watch no validation figure where there will be none."""
@@ -174,10 +177,13 @@ class EarlyStopping(callbacks.EarlyStopping):
         monitor: Logged figure that decides: ``val/loss``, ``val/accuracy`` or one of your own.
         patience: Validations without improvement after which training stops.
         min_delta: Least change that counts as an improvement.
-        mode: Whether less or more of it is better. By default more of an accuracy, less of
-            anything else.
+        mode: Whether less or more of it is better. By default less of a loss or an error, more of
+            an accuracy, F1, AUROC and the like. Needed for a metric of any other name.
         stopping_threshold: Figure at which training stops at once. By default none.
         divergence_threshold: Figure so bad that training stops at once. By default none.
+
+    Raises:
+        UserError: If the mode is needed and not given, or the patience is negative.
     """
 
     def __init__(
@@ -193,7 +199,7 @@ class EarlyStopping(callbacks.EarlyStopping):
             monitor,
             min_delta=min_delta,
             patience=patience,
-            mode=mode or best_mode(monitor),
+            mode=mode or best_mode(monitor, "early_stopping"),
             stopping_threshold=stopping_threshold,
             divergence_threshold=divergence_threshold,
             strict=False,  # what is not logged is refused below, or there was no validation yet
@@ -236,16 +242,19 @@ class SaveConfig(SaveConfigCallback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save, now that everything is restored and fits."""
-        config = os.path.join(str(trainer.log_dir), runs.CONFIG)
+        config = Path(str(trainer.log_dir), runs.CONFIG)
         self.config = self.config.clone()
         self.config["ckpt_path"] = None
         self.config["num_threads"] = torch.get_num_threads()  # with others, last digits differ
         self.config["data"]["init_args"]["predict_path"] = None
         if trainer.is_global_zero:
-            with aside(Path(config)) as part:
-                self.parser.save(self.config, part, skip_unset=False, overwrite=True)
-                if os.path.exists(config) and not filecmp.cmp(config, part, shallow=False):
+            with aside(config) as part:
+                # Not save(), which writes in the encoding of the machine.
+                text = self.parser.dump(self.config, skip_unset=False)
+                part.write_text(text, encoding="utf-8")
+                if config.exists() and not filecmp.cmp(config, part, shallow=False):
                     number = 1
-                    while os.path.exists(older := config.replace(".yaml", f"-{number}.yaml")):
+                    while (older := config.with_stem(f"{config.stem}-{number}")).exists():
                         number += 1
                     shutil.copy2(config, older)
+            runs.mark_started(config.parent)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from lenet import runs
+from lenet.callbacks.metrics import about_results, write_json
 from lenet.callbacks.own import say_left_out, say_predictions, write_pairs
 from lenet.data import ImageDataModule
 from lenet.data.own import OwnImages, cell
@@ -29,7 +30,8 @@ class PredictionWriter(pl.Callback):
     ``predictions.csv`` has a row an image: its index, its file where it has one, its label, the
     prediction, the confidence, and the probability of every class, in [0, 1]. The images are
     ``predictions/<index>_predicted_<class>.png``, and together, with the wrong ones marked, they
-    are the contact sheet ``predictions.png``.
+    are the contact sheet ``predictions.png``. ``predictions.json`` says which checkpoint and data
+    they are of.
 
     Of images of one's own the same goes into the folder ``own``, with each image's path and
     without a label. The sheet has what was given beside what the network saw.
@@ -82,10 +84,13 @@ class PredictionWriter(pl.Callback):
         run, images = Path(folder), data.sets["predict"]
         if images.labels is None and data.own is not None:
             run = run / "own"
-            run.mkdir(exist_ok=True)
             self._write_own(run, data, data.own, probabilities)
         elif images.labels is not None:
             self._write(run, data, images.labels[indices], indices, probabilities)
+        about = about_results(trainer, len(indices))
+        if images.labels is None:
+            about["data"] = str(data.predict_path)
+        write_json(run / "predictions.json", about)
         print("See")
         for name in ("predictions.csv", "predictions.png", "predictions"):
             print(f"  {runs.short(run / name)}")
@@ -167,7 +172,7 @@ def write_table(
 
 def write_images(folder: Path, images: Tensor, indices: list[int], names: list[str]) -> None:
     """Save images ``(N, C, H, W)`` in 0..255 as PNG, enlarged, in place of an earlier choice."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*_predicted_*.png"):
         old.unlink()
     factor = max(1, -(-SEEN_SIZE // images.shape[-2])) if len(images) else 1

@@ -11,10 +11,10 @@ from torch import Tensor
 __all__ = ["Distortions", "batch_generator"]
 
 
-def batch_generator(trainer: pl.Trainer) -> torch.Generator:
+def batch_generator(trainer: pl.Trainer, seed: int) -> torch.Generator:
     """Seed by the run's seed and the batch: a resumed training sees the images it would have."""
     batch = trainer.fit_loop.total_batch_idx * trainer.world_size + trainer.global_rank
-    return torch.Generator().manual_seed((1_000_003 * torch.initial_seed() + batch) % 2**62)
+    return torch.Generator().manual_seed((1_000_003 * seed + batch) % 2**62)
 
 
 @dataclass(frozen=True)

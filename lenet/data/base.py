@@ -51,8 +51,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         val_size: Number of training images that are held out for validation. 0 trains on all of
             them, and keeps the last weights. By default what is usual for the data set.
         split_seed: Which training images are held out. Another number gives another split.
-        image_size: Height and width that images are brought to, in pixels. By default 32, or for an
-            MLP what they were published in.
+        image_size: Height and width that images are brought to, in pixels. By default what the
+            model was built for: 32, or for an MLP what they were published in.
         resize: Whether smaller images are resized, or else padded with black. By default they are
             padded to 32 pixels where that suits the data set, and resized to more. Larger ones
             are always resized.
@@ -82,6 +82,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     handwriting: ClassVar[Handwriting | None] = None  # how it was prepared, where it is that
     framing: Framing = "crop"  # how an image of any other size becomes square
     names: Sequence[str] | None = None  # of the test images, where they have some
+    # Options that select images. By default a subclass's own, and the root if nothing is fetched.
+    selecting: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(
         self,
@@ -109,9 +111,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.batch_size = batch_size
         self.val_size = val_size
         self.split_seed = split_seed
-        self.image_size = image_size or PADDED_SIZE
-        upsized = self.usually_resized or self.image_size > PADDED_SIZE
-        self.resize = upsized if resize is None else resize
+        self._given_size = image_size
+        self._given_resize = resize
+        self._bring_to(image_size or PADDED_SIZE)
         self.num_workers = num_workers
         self.predict_path, self.raw = predict_path, raw
         self.own: OwnImages | None = None
@@ -119,6 +121,12 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             rotation, scaling, shear, translation, elastic, elastic_sigma
         )
         self.sets: dict[str, TensorImages] = {}
+        self._shared_seed: int | None = None
+
+    @property
+    def shared_seed(self) -> int:
+        """Seed of order and distortions, the same in all processes of a training."""
+        return torch.initial_seed() if self._shared_seed is None else self._shared_seed
 
     @property
     def num_classes(self) -> int:
@@ -156,6 +164,13 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     def setup(self, stage: str) -> None:
         """Read what the stage needs and does not have yet."""
+        if self.trainer is not None:
+            # Without --seed_everything, each process has a seed of its own.
+            self._shared_seed = self.trainer.strategy.broadcast(torch.initial_seed())
+            built_for = getattr(self.trainer.lightning_module, "image_size", None)
+            if self._given_size is None and built_for is not None:
+                self._bring_to(built_for)
+                self.hparams["image_size"] = built_for
         if stage == "validate" and self.val_size == 0:
             raise UserError("--data.val_size 0: leaves no images to validate on. Test instead.")
         if stage in ("fit", "validate") and "train" not in self.sets:
@@ -206,22 +221,35 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return self._loader("predict")
 
     def _loader(self, name: str, shuffle: bool = False) -> DataLoader:
-        return loader(self.sets[name], self.trainer, self.batch_size, self.num_workers, shuffle)
+        return loader(
+            self.sets[name],
+            self.trainer,
+            self.batch_size,
+            self.num_workers,
+            shuffle,
+            self.shared_seed,
+        )
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Bring the images of a batch to size, distort and normalise them, on their device."""
+        # Of whatever model it is: one that is not ours has no wishes.
+        model = self.trainer.lightning_module if self.trainer is not None else None
+        dtype = getattr(model, "dtype", torch.float32)  # that of --trainer.precision 64-true
         if isinstance(batch, Tensor):
-            return batch  # the model summary's example, which is as the network wants it
+            return batch.to(dtype)  # the model summary's example, which is normalized
         images, *rest = batch
         images = self.to_size(images)
         if self.distortions and self.trainer is not None and self.trainer.training:
-            images = self.distortions(images, batch_generator(self.trainer))
-        # Of whatever model it is: one that is not ours has no wishes.
-        model = self.trainer.lightning_module if self.trainer is not None else None
+            images = self.distortions(images, batch_generator(self.trainer, self.shared_seed))
         images = self.normalize(images, getattr(model, "input_range", None))
         layout = getattr(model, "memory_format", torch.contiguous_format)
         # Not contiguous(), which leaves images of one channel as they are.
-        return images.to(memory_format=layout), *rest
+        return images.to(dtype=dtype, memory_format=layout), *rest
+
+    def _bring_to(self, image_size: int) -> None:
+        self.image_size = image_size
+        upsized = self.usually_resized or image_size > PADDED_SIZE
+        self.resize = upsized if self._given_resize is None else self._given_resize
 
     def to_size(self, images: Tensor) -> Tensor:
         """Bring images ``(N, C, H, W)`` in 0..255 to ``image_size``, as floating point."""

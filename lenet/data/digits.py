@@ -30,6 +30,7 @@ class Digits(ImageDataModule):
     handwriting = Handwriting(size=8, box=8, by_mass=False)
     usual_val_size = 180
     usually_resized = True
+    selecting = ()
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Read them from scikit-learn, as bytes."""

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from lightning.pytorch.utilities import rank_zero_info
 
 from lenet.errors import UserError
+from lenet.locking import release
 
 __all__ = ["FAILURES", "fetch"]
 
@@ -48,15 +49,18 @@ def fetch(
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)  # the system's: a process that is killed lets go of it
         try:
-            held = lock.acquire(timeout=0)
+            lock.acquire(timeout=0)
         except Timeout:
             rank_zero_info(f"Waiting for another process that downloads {name}")
-            held = lock.acquire()
-        with held:
+            lock.acquire()
+        try:
             if not all(file.is_file() for file in files):
                 _download(open_in, root, folder)
-            # Whoever waits for it finds the files, and so need not care that it is gone.
-            (folder / LOCK).unlink(missing_ok=True)
+        except BaseException:
+            lock.release()  # its file stays: whoever waits for it downloads next
+            raise
+        # Whoever waits for it finds the files, and so need not care that it is gone.
+        release(lock)
     except (*FAILURES, HTTPException) as e:
         reason = str(e).strip().splitlines()[0].rstrip(".:") if str(e).strip() else "no answer"
         raise UserError(

@@ -52,6 +52,7 @@ class ImageFolder(ImageDataModule):
     """
 
     usually_resized = True
+    selecting = ("root", "test_size", "split_seed")
 
     def __init__(
         self,

@@ -106,8 +106,10 @@ def check_classes(root: Path, parts: dict[str, Part], classes: tuple[str, ...]) 
         )
     if len(classes) < 2:
         found = f"one class only, {classes[0]!r}," if classes else "no classes to train on,"
+        way_out = _one_deeper(root, parts, classes[0]) if classes else ""
         raise UserError(
-            f"--data.root {root}: has {found} where there must be two or more. Each is a folder."
+            f"--data.root {root}: has {found} where there must be two or more. "
+            f"{way_out or 'Each is a folder.'}"
         )
     for part, found in parts.items():
         if not any(found.values()):
@@ -127,6 +129,21 @@ def check_classes(root: Path, parts: dict[str, Part], classes: tuple[str, ...]) 
             f"{root}: no images to train on in {_quoted(empty)}. Add some, or remove it. To test "
             "on what is there, put the folders into one called test."
         )
+
+
+def _one_deeper(root: Path, parts: dict[str, Part], name: str) -> str:
+    """Say what to do if the classes lie in the only folder, or nothing."""
+    paths = next((part[name] for part in parts.values() if part.get(name)), [])
+    if not paths:
+        return ""
+    inside = Path(paths[0]).parts
+    folder = root.joinpath(*inside[: inside.index(name) + 1]) if name in inside else root / name
+    classes = sorted(_folders(folder))
+    if len(classes) < 2 and not _find_parts(folder):
+        return ""
+    if folder.parent == root:
+        return f"They are one folder deeper: give --data.root {folder}."
+    return f"They are one folder deeper: move {_quoted(classes)} from {folder} to {folder.parent}."
 
 
 def _quoted(names: list[str] | tuple[str, ...]) -> str:

@@ -70,11 +70,22 @@ class EpochSampler(DistributedSampler):
     def __iter__(self) -> Iterator[int]:
         served = 0
         if self.trainer is not None:
-            # Lightning tells the epoch as well, but after workers have begun to load.
+            # Lightning sets the epoch as well, but in a resumed training that of the checkpoint.
             self.set_epoch(self.trainer.current_epoch)
             progress = self.trainer.fit_loop.epoch_loop.batch_progress
             served = 0 if progress.is_last_batch else progress.current.ready
         return islice(super().__iter__(), served * self.batch_size, None)
+
+
+class LazyLoader(DataLoader):
+    """A loader whose workers begin with the first batch that is asked for.
+
+    Lightning asks for an iterator before it has restored a checkpoint, and the workers would begin
+    with images that a resumed training has had.
+    """
+
+    def __iter__(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        yield from super().__iter__()
 
 
 def as_it_is(batch: Any) -> Any:
@@ -97,6 +108,7 @@ def loader(
     batch_size: int,
     num_workers: int | None = None,
     shuffle: bool = False,
+    seed: int = 0,
 ) -> DataLoader:
     """Serve images in batches.
 
@@ -106,6 +118,7 @@ def loader(
         batch_size: Images in a training batch. Those of an evaluation are four times as large.
         num_workers: Processes that load batches. By default as many as the images need.
         shuffle: Whether they are trained on, and served in another order each epoch.
+        seed: Decides the order. It must be the same on all devices.
 
     Raises:
         UserError: If there are fewer images than devices.
@@ -125,17 +138,17 @@ def loader(
         rank=trainer.global_rank if trainer else 0,
         shuffle=shuffle,
         # It adds the epoch: neighbouring seeds must not be neighbouring orders.
-        seed=1_000_003 * torch.initial_seed() % 2**62,
+        seed=1_000_003 * seed % 2**62,
     )
     if isinstance(sampler, EpochSampler):
         sampler.trainer, sampler.batch_size = trainer, batch_size
-    return DataLoader(
+    return LazyLoader(
         images,
         batch_size=batch_size if shuffle else EVALUATION_FACTOR * batch_size,
         sampler=sampler,
         num_workers=num_workers,
         # For the workers. The global one is the network's alone, for its dropout to be resumable.
-        generator=torch.Generator().manual_seed(torch.initial_seed()),
+        generator=torch.Generator().manual_seed(seed),
         collate_fn=as_it_is,
         worker_init_fn=begin,
         pin_memory=torch.cuda.is_available(),

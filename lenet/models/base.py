@@ -1,6 +1,10 @@
 """What all models share: the four steps, loss and accuracy, optimizer and schedule."""
 
+import contextlib
+import inspect
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -18,13 +22,21 @@ from lenet.models.optimization import (
     carry_over,
     check_schedule,
     compare,
+    naming,
     schedule,
 )
-from lenet.safety.progress import SO_FAR, check_optimizer, check_progress
+from lenet.safety.progress import (
+    SO_FAR,
+    check_optimizer,
+    check_progress,
+    place_in_epoch,
+    remaining_steps,
+)
 
 __all__ = ["ImageClassifier"]
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+PUBLISHED_SIZE = 28  # pixels: MNIST's, for a model that takes images as published
 
 
 class ImageClassifier(pl.LightningModule, ABC):
@@ -33,14 +45,15 @@ class ImageClassifier(pl.LightningModule, ABC):
     A subclass builds ``self.network``, a plain module that maps normalised images ``(N, C, H, W)``
     to logits ``(N, num_classes)``, and does nothing else. The sizes to build it for are
     ``self.in_channels``, ``self.num_classes`` and ``self.image_size``. One that needs another loss
-    overrides :meth:`loss`, and one that needs images from one fixed value to another instead of
-    normalised ones says which with ``input_range``.
+    overrides :meth:`loss`, whose argument ``label_smoothing`` may be left out. One that needs
+    images from one fixed value to another instead of normalised ones says which with
+    ``input_range``.
 
     Args:
         in_channels: Channels of an image. By default the data set's, or 1 without one.
         num_classes: Number of classes. By default the data set's, or 10 without one.
-        image_size: Height and width of an image, in pixels. By default the data module's, or 32
-            without one.
+        image_size: Height and width of an image, in pixels. By default the data module's, or
+            without one 32, for an MLP 28.
         lr: Learning rate, greater than 0: the optimizer's, and the peak of OneCycleLR. There is no
             other.
         optimizer: Any class of torch.optim, by name. By default Adam.
@@ -49,8 +62,8 @@ class ImageClassifier(pl.LightningModule, ABC):
             with nothing to be told. ReduceLROnPlateau watches its monitor. By default the rate
             stays as it is.
         label_smoothing: Part of each label, from 0 to less than 1, that is shared among all
-            classes in training. What is validated and tested is the loss without it. A model with
-            a loss of its own takes none.
+            classes in training. What is validated and tested is the loss without it. A loss other
+            than cross-entropy may refuse it.
 
     Raises:
         UserError: If a number is out of range.
@@ -84,12 +97,12 @@ class ImageClassifier(pl.LightningModule, ABC):
         option, name = f"--model.label_smoothing {label_smoothing}", type(self).__name__
         if not 0 <= label_smoothing < 1:
             raise UserError(f"{option}: must be from 0 to less than 1.")
-        if label_smoothing and type(self).loss is not ImageClassifier.loss:
+        if label_smoothing and "label_smoothing" not in inspect.signature(self.loss).parameters:
             raise UserError(f"{option}: {name} has a loss of its own, which takes none. Make it 0.")
         self.save_hyperparameters()
         self.in_channels = in_channels or 1
         self.num_classes = num_classes or 10
-        self.image_size = image_size or 32
+        self.image_size = image_size or self.usual_image_size or PUBLISHED_SIZE
         self.lr = lr
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
@@ -105,19 +118,28 @@ class ImageClassifier(pl.LightningModule, ABC):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
-        # A last batch of one image leaves batch normalisation without a deviation, where its maps
-        # are of one pixel. It takes what it has seen so far.
-        alone = self.network.training and len(images) == 1
-        if alone and any(isinstance(layer, NORMS) for layer in self.network.modules()):
-            try:
-                return self.network.eval()(images)
-            finally:
-                self.network.train()
+        if self.training and len(images) == 1:
+            return self._forward_one(images)
         return self.network(images)
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _forward_one(self, image: Tensor) -> Tensor:
+        """Run a training batch of one image.
+
+        A batch normalization of maps of one pixel has no deviation to divide by. It uses its
+        running statistics instead. All other layers do as they always do.
+        """
+        norms = [m for m in self.network.modules() if isinstance(m, NORMS) and m.training]
+        hooks = [norm.register_forward_pre_hook(_spare_one_value) for norm in norms]
+        try:
+            return self.network(image)
+        finally:
+            for norm, hook in zip(norms, hooks, strict=True):
+                hook.remove()
+                norm.training = True
+
+    def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
         """Give the mean loss ``()`` of logits ``(N, num_classes)`` and labels ``(N,)``."""
-        return F.cross_entropy(logits, labels)
+        return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Give the loss of a batch to the optimizer."""
@@ -138,10 +160,9 @@ class ImageClassifier(pl.LightningModule, ABC):
     def _step(self, stage: str, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         images, labels = batch
         logits = self(images)
-        if stage == "train" and self.label_smoothing:
-            loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        else:
-            loss = self.loss(logits, labels)
+        smoothing = self.label_smoothing if stage == "train" else 0.0
+        smoothed = {"label_smoothing": smoothing} if smoothing else {}
+        loss = self.loss(logits, labels, **smoothed)
         self._figures[stage].update(loss, logits, labels)
         return loss, logits
 
@@ -188,14 +209,15 @@ class ImageClassifier(pl.LightningModule, ABC):
         clips = self._trainer is not None and bool(self.trainer.gradient_clip_val)
         fused = None if clips else True
         make = self.make_optimizer or partial(torch.optim.Adam, fused=fused)
-        optimizer = make(self.parameters(), self.lr)
+        with naming("--model.optimizer", make):
+            optimizer = make(self.parameters(), self.lr)
         if self.make_scheduler is None:
             return optimizer
         config = schedule(
             self.make_scheduler,
             optimizer,
             self.lr,
-            lambda: int(self.trainer.estimated_stepping_batches),
+            self._total_steps,
         )
         monitor, data = str(config.get("monitor")), getattr(self._trainer, "datamodule", None)
         if monitor.startswith("val/") and getattr(data, "val_size", None) == 0:
@@ -204,6 +226,49 @@ class ImageClassifier(pl.LightningModule, ABC):
                 "figure. Watch train/loss, or hold some images out."
             )
         return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def _total_steps(self) -> int:
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise UserError(
+                "--model.scheduler OneCycleLR: needs to know when training ends. Give "
+                "--trainer.max_epochs or --trainer.max_steps."
+            )
+        return int(steps)
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Step, and let what PyTorch's optimizer refuses to do be a mistake of its user."""
+        failed = None
+
+        def closure() -> Any:
+            nonlocal failed
+            assert optimizer_closure is not None
+            try:
+                return optimizer_closure()
+            except Exception as e:
+                failed = e  # of the model or a callback
+                raise
+
+        try:
+            super().optimizer_step(epoch, batch_idx, optimizer, closure)
+        except Exception as e:
+            # What was restored from a checkpoint may be at fault as well.
+            if e is failed or self.trainer.ckpt_path is not None:
+                raise
+            with naming("--model.optimizer", type(self.optimizers(use_pl_optimizer=False))):
+                raise
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        """Step, and let what PyTorch's schedule refuses to do be a mistake of its user."""
+        restored = self.trainer.ckpt_path is not None
+        with contextlib.nullcontext() if restored else naming("--model.scheduler", type(scheduler)):
+            super().lr_scheduler_step(scheduler, metric)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say which class this is, and keep nothing that a safe load would refuse."""
@@ -215,6 +280,8 @@ class ImageClassifier(pl.LightningModule, ABC):
             saved.setdefault("_instantiator", "lightning.pytorch.cli.instantiate_module")
             checkpoint[owner.CHECKPOINT_HYPER_PARAMS_KEY] = saved
         checkpoint[SO_FAR] = {"lr": self._rate, **self._figures["train"].so_far()}
+        if isinstance(batches := self.trainer.num_training_batches, int):
+            checkpoint[SO_FAR]["batches"] = batches  # of an epoch
         for config in self.trainer.lr_scheduler_configs:
             figure = self.trainer.callback_metrics.get(config.monitor or "")
             if config.reduce_on_plateau and figure is not None:
@@ -239,7 +306,15 @@ class ImageClassifier(pl.LightningModule, ABC):
         configs = self.trainer.lr_scheduler_configs
         optimizer, scheduler = self.trainer.optimizers[0], configs[0].scheduler if configs else None
         check_optimizer(checkpoint, optimizer, scheduler, same_optimizer)
-        carry_over(checkpoint, optimizer, scheduler, changed, same_optimizer)
+        self.trainer.fit_loop.setup_data()  # only now is it known how many batches an epoch has
+        place_in_epoch(checkpoint, self.trainer)
+        remaining = remaining_steps(checkpoint, self.trainer)
+        carry_over(checkpoint, optimizer, scheduler, changed, same_optimizer, remaining)
+
+
+def _spare_one_value(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+    """Let a batch normalization that would see one value per channel predict instead."""
+    norm.training = inputs[0].numel() > inputs[0].shape[1]
 
 
 def _is_plain(value: Any) -> bool:

@@ -113,7 +113,8 @@ class LeNet5(ImageClassifier):
         **kwargs: Passed on to :class:`ImageClassifier`.
 
     Raises:
-        UserError: If images are not 32x32, or the codes too few for the classes.
+        UserError: If images are not 32x32, the codes too few for the classes, or labels to be
+            smoothed for the loss of rbf.
     """
 
     input_range = (-0.1, 1.175)
@@ -129,6 +130,11 @@ class LeNet5(ImageClassifier):
             raise UserError(
                 f"--model.output rbf: has codes for the {len(BITMAPS)} digits, not for "
                 f"{self.num_classes} classes. Use --model.output linear."
+            )
+        if output == "rbf" and self.label_smoothing:
+            raise UserError(
+                f"--model.label_smoothing {self.label_smoothing}: LeNet5 has a loss of its own, "
+                "which takes none. Make it 0, or use --model.output linear."
             )
         self.output = output
         last = RBF(self.num_classes) if output == "rbf" else nn.Linear(84, self.num_classes)
@@ -154,9 +160,11 @@ class LeNet5(ImageClassifier):
             if isinstance(layer, (nn.Conv2d, nn.Linear)):
                 _draw(layer, fan_in=layer.weight[0].numel())
 
-    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
         """Give the paper's loss of a batch, or cross-entropy where the output is linear."""
-        return (map_loss if self.output == "rbf" else F.cross_entropy)(logits, labels)
+        if self.output == "rbf":
+            return map_loss(logits, labels)
+        return super().loss(logits, labels, label_smoothing)
 
 
 def _draw(layer: nn.Module, fan_in: int) -> None:

@@ -4,16 +4,24 @@
 peak. This also holds when a training is resumed, see :func:`carry_over`.
 """
 
+import contextlib
+import re
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Literal
 
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as torch_schedulers
-from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import (
+    CyclicLR,
+    LambdaLR,
+    LRScheduler,
+    MultiplicativeLR,
+    OneCycleLR,
+)
 
-from lenet.errors import UserError
+from lenet.errors import UserError, nearest
 
 __all__ = [
     "MONITORED",
@@ -23,6 +31,7 @@ __all__ = [
     "carry_over",
     "check_schedule",
     "compare",
+    "naming",
     "schedule",
 ]
 
@@ -30,9 +39,40 @@ __all__ = [
 MONITORED = "monitored"
 
 
-def best_mode(monitor: str) -> Literal["min", "max"]:
-    """Tell whether more or less of a logged figure is better, by its name."""
-    return "max" if any(word in monitor for word in ("accuracy", "precision", "recall")) else "min"
+# Words in the names of metrics, among them those of torchmetrics.
+_LESS_IS_BETTER = {
+    *("loss", "error", "err", "mae", "mse", "rmse", "nll", "ece", "perplexity"),
+    *("brier", "hinge", "hamming"),
+}
+_MORE_IS_BETTER = {
+    *("accuracy", "acc", "precision", "recall", "sensitivity", "specificity", "f1", "fbeta"),
+    *("auroc", "auc", "roc", "ap", "map", "iou", "jaccard", "dice", "kappa", "mcc", "matthews"),
+}
+
+
+def best_mode(monitor: str, option: str) -> Literal["min", "max"]:
+    """Tell from its name whether less or more of a metric is better.
+
+    The words of the last part count: those of ``val/top5_accuracy`` are top5 and accuracy.
+
+    Args:
+        monitor: Name of the metric.
+        option: Option that the metric is monitored by, such as ``checkpoint``.
+
+    Raises:
+        UserError: If its name does not tell.
+    """
+    last = monitor.rpartition("/")[2]
+    found = re.findall(r"[A-Z]+[0-9]*(?![a-z])|[A-Z]?[a-z]+[0-9]*", last)  # BinaryAUROC is two
+    words = {word.lower() for word in found}
+    less, more = words & _LESS_IS_BETTER, words & _MORE_IS_BETTER
+    if bool(less) == bool(more):
+        always = [f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy")]
+        raise UserError(
+            f"--{option}.monitor {monitor}: its name does not say whether less or more of it is "
+            f"better. Add --{option}.mode min or --{option}.mode max.{nearest(monitor, always)}"
+        )
+    return "min" if less else "max"
 
 
 class ReduceLROnPlateau(torch_schedulers.ReduceLROnPlateau):
@@ -41,8 +81,8 @@ class ReduceLROnPlateau(torch_schedulers.ReduceLROnPlateau):
     Args:
         optimizer: Optimizer whose rate is lowered.
         monitor: Logged figure that is watched, once an epoch.
-        mode: Whether less or more of it is better. By default more of an accuracy, less of
-            anything else.
+        mode: Whether less or more of it is better. By default less of a loss or an error, more of
+            an accuracy, F1, AUROC and the like. Needed for a metric of any other name.
         factor: What the rate is multiplied by.
         patience: Epochs without improvement that are let pass.
         threshold: Least change that counts as an improvement.
@@ -50,6 +90,9 @@ class ReduceLROnPlateau(torch_schedulers.ReduceLROnPlateau):
         cooldown: Epochs to wait after lowering the rate.
         min_lr: Rate below which it is not lowered.
         eps: Change of the rate that is too small to make.
+
+    Raises:
+        UserError: If the mode is needed and not given.
     """
 
     def __init__(
@@ -66,7 +109,7 @@ class ReduceLROnPlateau(torch_schedulers.ReduceLROnPlateau):
         eps: float = 1e-8,
     ):
         self.monitor = monitor
-        mode = mode or best_mode(monitor)
+        mode = mode or best_mode(monitor, "model.scheduler")
         super().__init__(
             optimizer, mode, factor, patience, threshold, threshold_mode, cooldown, min_lr, eps
         )
@@ -84,22 +127,54 @@ SchedulerFactory = (
 )
 
 
-def _is_one_cycle(factory: Any) -> bool:
+def _class_made(factory: Any) -> type | None:
     # Made of a class path, it is a partial whose arguments begin with how to make it and the class.
     parts = (factory, getattr(factory, "func", None), *getattr(factory, "args", ()))
-    made = next((part for part in parts if isinstance(part, type)), None)
-    return made is not None and issubclass(made, OneCycleLR)
+    return next((part for part in parts if isinstance(part, type)), None)
+
+
+def _makes(factory: Any, cls: type) -> bool:
+    made = _class_made(factory)
+    return made is not None and issubclass(made, cls)
+
+
+@contextlib.contextmanager
+def naming(option: str, factory: Any) -> Iterator[None]:
+    """Let what a class of PyTorch's refuses be a mistake of its user, under its option.
+
+    Args:
+        option: The option that chooses the class.
+        factory: What makes the optimizer or the schedule.
+
+    Raises:
+        UserError: With what PyTorch says.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as e:
+        made = _class_made(factory)
+        if made is None or not f"{made.__module__}.".startswith(("torch.optim.", "lenet.")):
+            raise
+        if issubclass(made, (LambdaLR, MultiplicativeLR)):  # which call a function of the user's
+            raise
+        said = " ".join(str(e).split()).rstrip(".")
+        raise UserError(f"{option} {made.__name__}: {said}.") from e
 
 
 def check_schedule(factory: Any) -> None:
-    """Refuse a OneCycleLR that is told what it takes from the training.
+    """Refuse a schedule that is given what it takes from the training, or lacks what it needs.
 
     Raises:
         UserError: With the argument.
     """
+    given = getattr(factory, "keywords", {})
+    if _makes(factory, ReduceLROnPlateau) and "monitor" in given and given.get("mode") is None:
+        best_mode(given["monitor"], "model.scheduler")
     for name in ("max_lr", "total_steps", "epochs", "steps_per_epoch"):
-        value = getattr(factory, "keywords", {}).get(name)
-        if value is not None and _is_one_cycle(factory):
+        value = given.get(name)
+        if value is not None and _makes(factory, OneCycleLR):
             raise UserError(
                 f"--model.scheduler.{name} {value}: the peak of OneCycleLR is --model.lr, and its "
                 "length is the training's. Leave it out."
@@ -117,9 +192,10 @@ def schedule(
         lr: Peak rate of OneCycleLR.
         steps: Tells the optimizer steps of the whole training, the length of OneCycleLR.
     """
-    if _is_one_cycle(factory):
+    if _makes(factory, OneCycleLR):
         factory = partial(factory, max_lr=lr, total_steps=steps())
-    scheduler = factory(optimizer)
+    with naming("--model.scheduler", factory):
+        scheduler = factory(optimizer)
     config: dict[str, Any] = {"scheduler": scheduler}
     config["interval"] = "step" if isinstance(scheduler, (OneCycleLR, CyclicLR)) else "epoch"
     if isinstance(scheduler, torch_schedulers.ReduceLROnPlateau):
@@ -153,13 +229,15 @@ def carry_over(
     scheduler: LRScheduler | None,
     changed: Collection[str],
     same_optimizer: bool,
+    remaining: int | None = None,
 ) -> None:
     """Let the settings of this training hold over those that a checkpoint would bring back.
 
     An optimizer's saved state includes its learning rate and its other settings, and a schedule's
     its length. Where nothing was changed, the training goes on to the last bit. Otherwise the
     moments come from the checkpoint, the settings from here, and the schedule is taken to where it
-    would be, had it been this one from the start.
+    would be, had it been this one from the start. OneCycleLR is placed by the part of the training
+    that is done, so that it ends with the training.
 
     Args:
         checkpoint: Loaded checkpoint, whose states are replaced before they are restored.
@@ -167,6 +245,8 @@ def carry_over(
         scheduler: Its schedule, as it was made, if there is one.
         changed: Which of ``lr``, ``optimizer`` and ``scheduler`` are not as in the checkpoint.
         same_optimizer: Whether the optimizer is of the same class, so that its moments may fit.
+        remaining: Optimizer steps still to make. They place OneCycleLR, since an epoch may have
+            another number of steps than before. By default it is placed by the steps made.
     """
     saved = (checkpoint.get("optimizer_states") or [{"state": {}, "param_groups": []}])[0]
     past = next(iter(checkpoint.get("lr_schedulers") or []), {})
@@ -175,7 +255,13 @@ def carry_over(
             old.update({name: new[name] for name in ("foreach", "fused") if name in new})
     length = getattr(scheduler, "total_steps", None)
     epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    if changed or length != past.get("total_steps"):
+    passed = epochs
+    if isinstance(scheduler, (OneCycleLR, CyclicLR)):
+        passed = checkpoint["global_step"]
+    if length is not None and remaining is not None:
+        passed = length - remaining
+    moved = length is not None and passed != past.get("last_epoch")
+    if changed or moved or length != past.get("total_steps"):
         groups = optimizer.param_groups
         plateau = isinstance(scheduler, torch_schedulers.ReduceLROnPlateau)
         if plateau and "num_bad_epochs" in past:
@@ -185,8 +271,6 @@ def carry_over(
                 for group, old in zip(groups, saved["param_groups"], strict=True):
                     group["lr"] = old["lr"]
         elif scheduler is not None and not plateau:
-            per_step = isinstance(scheduler, (OneCycleLR, CyclicLR))
-            passed = checkpoint["global_step"] if per_step else epochs
             with warnings.catch_warnings():
                 # It takes a schedule that runs ahead of the optimizer for a mistake.
                 warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")

@@ -6,8 +6,10 @@ before the first batch, and what still goes wrong when it is restored is told by
 """
 
 import contextlib
+import math
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -18,9 +20,27 @@ from torch.optim import Optimizer
 
 from lenet.errors import UserError
 
-__all__ = ["SO_FAR", "check_optimizer", "check_progress", "naming"]
+__all__ = [
+    "SO_FAR",
+    "check_optimizer",
+    "check_progress",
+    "naming",
+    "place_in_epoch",
+    "remaining_steps",
+]
 
 MAX_STEPS = 10**8
+RESTORING = (
+    "check_progress",
+    "check_optimizer",
+    "place_in_epoch",
+    "remaining_steps",
+    "carry_over",
+)
+# Folders of the packages whose frames tell where something failed. A model may be in a folder of
+# the same name.
+TORCH = Path(torch.__file__).parent
+LIGHTNING = Path(pl.__file__).parent
 SO_FAR = "train_figures"  # of an epoch that is interrupted, in its checkpoint
 
 
@@ -48,22 +68,20 @@ def naming(trainer: pl.Trainer) -> Iterator[None]:
 
 def _restores(e: Exception) -> bool:
     """Tell whether something fails because of what was restored, by where it does."""
-    frames = [
-        (f.filename.replace("\\", "/"), f.name) for f in traceback.extract_tb(e.__traceback__)
-    ]
+    frames = [(Path(f.filename), f.name) for f in traceback.extract_tb(e.__traceback__)]
     # By what fails at once. Saving is of the same file of Lightning's.
+    connector = LIGHTNING / "trainer" / "connectors" / "checkpoint_connector.py"
     for file, name in frames:
-        if name in ("check_progress", "check_optimizer", "carry_over") or (
-            file.endswith("/checkpoint_connector.py") and name.lstrip("_").startswith("re")
-        ):
+        if name in RESTORING or (file == connector and name.lstrip("_").startswith("re")):
             return True
     # By what fails later: a step of the optimizer, or a callback that counts. What they call of
     # PyTorch belongs to them, but not the model, which is called from within an optimizer.
     for file, name in reversed(frames):
-        if "/torch/optim/" in file:
+        if file.is_relative_to(TORCH / "optim"):
             return True
-        if "/torch/" not in file:
-            counts = "/pytorch/callbacks/" in file or name == "check_monitor_top_k"
+        if not file.is_relative_to(TORCH):
+            in_callback = file.is_relative_to(LIGHTNING / "callbacks")
+            counts = in_callback or name == "check_monitor_top_k"
             return counts and type(e) in (AttributeError, KeyError, TypeError)
     return False
 
@@ -79,6 +97,8 @@ def check_progress(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
     _check_like(checkpoint["callbacks"], callbacks, "callbacks")
     figures = {"lr": 0.0, "loss": 0.0, "correct": 0, "count": 0}
     _check_like(checkpoint.get(SO_FAR), figures, SO_FAR)
+    batches = (checkpoint.get(SO_FAR) or {}).get("batches", 0)  # older ones do not have it
+    _check_like(batches, 0, f"{SO_FAR}.batches", counts=True)
     loop = checkpoint["loops"]["fit_loop"]
     _check_like(loop, trainer.fit_loop.state_dict(), "loops.fit_loop", counts=True)
     _check_like(checkpoint["global_step"], 0, "global_step", counts=True)
@@ -91,6 +111,58 @@ def check_progress(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
             f"--trainer.max_epochs {trainer.max_epochs}: training has come to {epochs} epochs "
             "already. Give more, counted from its beginning."
         )
+    if -1 < trainer.max_steps < checkpoint["global_step"]:
+        raise UserError(
+            f"--trainer.max_steps {trainer.max_steps}: training has made "
+            f"{checkpoint['global_step']} steps already. Give more, counted from its beginning."
+        )
+
+
+def place_in_epoch(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
+    """Keep the part of an unfinished epoch that is done where epochs now have other batches.
+
+    An epoch has another number of batches with another batch size, other images or other devices.
+
+    Args:
+        checkpoint: Loaded checkpoint, whose number of batches is replaced before it is restored.
+        trainer: Trainer, whose data is set up.
+    """
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    before, now = (checkpoint.get(SO_FAR) or {}).get("batches"), trainer.num_training_batches
+    if not before or before == now or math.isinf(now):
+        return
+    current = progress["current"]
+    done = min(current["processed"] / before, 1.0)
+    done = now if progress["is_last_batch"] else int(done * now)
+    if done < now:
+        done -= done % trainer.accumulate_grad_batches  # gradients between two steps are not saved
+    ahead = current["processed"] - current["completed"]  # of what was saved during a batch
+    progress["current"] = dict.fromkeys(("ready", "started", "processed"), done)
+    progress["current"]["completed"] = done - ahead
+
+
+def remaining_steps(checkpoint: dict[str, Any], trainer: pl.Trainer) -> int | None:
+    """Count the optimizer steps that a resumed training is still to make, if it has an end.
+
+    Args:
+        checkpoint: Loaded checkpoint, after :func:`place_in_epoch`.
+        trainer: Trainer, whose data is set up.
+    """
+    loop = checkpoint["loops"]["fit_loop"]
+    counts = []
+    if trainer.max_epochs not in (None, -1) and not math.isinf(trainer.num_training_batches):
+        accumulated = trainer.accumulate_grad_batches
+        in_epoch = math.ceil(trainer.num_training_batches / accumulated)
+        epochs = loop["epoch_progress"]["current"]
+        left = (trainer.max_epochs - epochs["processed"]) * in_epoch
+        if epochs["processed"] < epochs["started"]:
+            batches = loop["epoch_loop.batch_progress"]
+            done = batches["current"]["processed"] // accumulated
+            left -= in_epoch if batches["is_last_batch"] else done
+        counts.append(left)
+    if trainer.max_steps != -1:
+        counts.append(trainer.max_steps - checkpoint["global_step"])
+    return max(min(counts), 0) if counts else None
 
 
 def check_optimizer(

@@ -105,4 +105,3 @@ def _download(url: str, path: Path) -> None:
             file.write(chunk)
         if size < promised:
             raise ValueError(f"it ended after {size:,} of {promised:,} bytes")
-

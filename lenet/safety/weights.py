@@ -78,9 +78,7 @@ def read_weights(path: Path, given: str = "") -> dict[str, Any]:
             text = (file.metadata() or {}).get(KEY, "")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError) as e:
-        raise UserError(
-            f"{given}: not a whole safetensors file ({e}). Get the file again."
-        ) from e
+        raise UserError(f"{given}: not a whole safetensors file ({e}). Get the file again.") from e
     try:
         described = json.loads(text) if len(text) <= LONGEST else None
     except (ValueError, RecursionError):

@@ -39,13 +39,14 @@ def test_slow_steps_and_what_must_be_seen_at_once_are_drawn_each_time(drawn):
 
 
 @pytest.mark.parametrize("width", [80, 100, 200])
-def test_each_epoch_leaves_a_line_with_its_last_figures(lenet, monkeypatch, width):
+def test_each_epoch_leaves_a_line_with_its_last_figures(lenet, monkeypatch, caplog, width):
     monkeypatch.setenv("COLUMNS", str(width))
     options = ("--data", "Digits", "--trainer.max_epochs", "2", "--trainer.accelerator", "cpu")
     done = lenet("fit", *options)
     out = done.out
     assert out.index("Epoch 1/1") < out.index("Pictures in")
-    assert "Trainer.fit" not in done.err  # it would be printed into the last epoch's line
+    # It would be printed into the last epoch's line.
+    assert "Trainer.fit" not in caplog.text + done.err
     for epoch in ("Epoch 0/1", "Epoch 1/1"):
         [line] = [line for line in out.splitlines() if line.startswith(epoch)]
         assert "20/20" in line

@@ -70,4 +70,5 @@ def test_the_help_says_what_a_data_set_is(lenet, name):
     said = " ".join(done.out.split())
     assert "images" in said
     # Every option is followed by words before its type.
+    assert " (type: " in said
     assert "  (type" not in said.replace("]", "  ")

@@ -1,8 +1,10 @@
 """Downloads by several processes, broken off, killed, and without room: from a server here."""
 
+import errno
 import gzip
 import hashlib
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -194,7 +196,8 @@ def test_a_disk_that_takes_no_more_is_named_and_nothing_is_left(here, tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))  # the images have 94,096 bytes
     try:
-        with pytest.raises(UserError, match=r"could not be downloaded \(.*File too large"):
+        reason = re.escape(os.strerror(errno.EFBIG))
+        with pytest.raises(UserError, match=rf"could not be downloaded \(.*{reason}"):
             MNIST(root=str(tmp_path / "data")).prepare_data()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -205,3 +208,22 @@ def test_a_folder_that_cannot_be_made_is_named(here, tmp_path):
     (tmp_path / "data").write_text("a file")
     with pytest.raises(UserError, match=r"MNIST is not in .* could not be downloaded \(.*data"):
         MNIST(root=str(tmp_path / "data")).prepare_data()
+
+
+def test_a_download_ends_well_where_an_open_file_cannot_be_removed(tmp_path, monkeypatch):
+    unlink = Path.unlink
+
+    def refuse(self, *args, **kwargs):  # as Windows does
+        if self.name == fetching.LOCK:
+            raise PermissionError(13, "used by another process", str(self))
+        unlink(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    file = tmp_path / "set" / "file"
+
+    def open_in(root):
+        (Path(root) / "set").mkdir(parents=True)
+        (Path(root) / "set" / "file").write_text("whole")
+
+    fetching.fetch(open_in, "Set", tmp_path, [file])
+    assert file.read_text() == "whole"

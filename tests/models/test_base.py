@@ -3,9 +3,11 @@ import inspect
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from lenet import Digits, LeNet, Trainer
+from lenet import Digits, LeNet, LeNet5, Trainer
 from lenet.data import ImageDataModule
+from lenet.errors import UserError
 from lenet.models import ImageClassifier
 from lenet.models.base import LossAndAccuracy
 from lenet.parser import subclasses
@@ -61,6 +63,68 @@ def test_labels_are_smoothed_in_training_alone():
         model._step(stage, batch)
         loss = model._figures[stage].compute()["loss"]
         torch.testing.assert_close(loss, F.cross_entropy(logits, batch[1]))
+
+
+def test_labels_are_smoothed_for_the_loss_that_is_used():
+    class Margin(LeNet):
+        def loss(self, logits, labels):
+            return F.multi_margin_loss(logits, labels)
+
+    class Own(LeNet):
+        def loss(self, logits, labels, label_smoothing=0.0):
+            return 2 * F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+
+    for cls in (Margin, LeNet5):
+        with pytest.raises(UserError, match=f"label_smoothing 0.2: {cls.__name__} has a loss of"):
+            cls(label_smoothing=0.2)
+    batch = torch.randn(5, 1, 32, 32), torch.arange(5)
+    linear = LeNet5(output="linear", label_smoothing=0.2)
+    for model, factor in ((Own(label_smoothing=0.2), 2), (linear, 1)):
+        wanted = F.cross_entropy(model(batch[0]), batch[1], label_smoothing=0.2)
+        torch.testing.assert_close(model.training_step(batch, 0), factor * wanted)
+        plain = F.cross_entropy(model(batch[0]), batch[1])
+        torch.testing.assert_close(model._step("val", batch)[0], factor * plain)
+
+
+def normed() -> LeNet:
+    """Make a network with maps of 3x3 pixels, then of one, both normalized, and dropout."""
+    model = LeNet()
+    model.network = nn.Sequential(
+        nn.BatchNorm2d(1),
+        nn.Conv2d(1, 64, 3),
+        nn.BatchNorm2d(64),  # (N, 64, 1, 1)
+        nn.Flatten(),
+        nn.Dropout(0.5),
+    )
+    return model
+
+
+def test_a_training_batch_of_one_image_spares_only_the_layers_that_cannot_take_it():
+    torch.manual_seed(0)
+    model, image = normed(), torch.randn(1, 1, 3, 3)
+    first, convolution, second, *_ = model.network
+    dropped = (model(image) == 0).float().mean()
+    assert 0.3 < dropped < 0.7
+    assert all(layer.training for layer in model.modules())
+    assert (first.num_batches_tracked, second.num_batches_tracked) == (1, 0)
+    maps = F.batch_norm(image, None, None, training=True)  # of the image's own deviation
+    seen = []
+    second.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model(image)
+    torch.testing.assert_close(seen[0], convolution(maps))
+
+
+def test_a_batch_of_one_image_thaws_nothing():
+    model = normed()
+    frozen = [model.network[0], model.network[4]]
+    for layer in frozen:
+        layer.eval()
+    model(torch.randn(1, 1, 3, 3))
+    assert [m for m in model.network if not m.training] == frozen
+    assert not any(m._forward_pre_hooks for m in model.network)
+    with pytest.raises(TypeError):
+        model(torch.randn(1, 1, 3, 3), 3)
+    assert [m for m in model.network if not m.training] == frozen
 
 
 @pytest.mark.parametrize(("clip", "fused"), [(None, True), (1.0, None)])

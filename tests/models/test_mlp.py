@@ -2,10 +2,16 @@ import pytest
 import torch
 from torch import nn
 
-from lenet import MLP, load
+from lenet import MLP, MNIST, LeNet, Trainer, load
 from lenet.errors import UserError
 from tests.conftest import QUIET
 from tests.small import write_mnist
+
+BARE = {
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "enable_checkpointing": False,
+}
 
 
 def widths(model) -> list[tuple[int, int]]:
@@ -14,10 +20,10 @@ def widths(model) -> list[tuple[int, int]]:
 
 
 def test_mnist_at_its_own_size_gives_784_128_256_10():
-    model = MLP(image_size=28)
+    model = MLP()
     assert widths(model) == [(784, 128), (128, 256), (256, 10)]
     assert sum(p.numel() for p in model.parameters()) == 136_074
-    assert MLP().network[1].in_features == 32 * 32
+    assert MLP(image_size=32).network[1].in_features == 32 * 32
 
 
 @pytest.mark.parametrize(
@@ -43,7 +49,7 @@ def test_it_is_linear_layers_and_the_activation_named():
 
 def test_dropout_drops_in_training_alone():
     torch.manual_seed(0)
-    model, images = MLP(dropout=0.5, hidden_sizes=50), torch.randn(3, 1, 32, 32)
+    model, images = MLP(dropout=0.5, hidden_sizes=50), torch.randn(3, 1, 28, 28)
     assert not torch.equal(model(images), model(images))
     model.eval()
     assert torch.equal(model(images), model(images))
@@ -72,3 +78,18 @@ def test_images_come_to_it_in_the_size_that_they_were_published_in(lenet, tmp_pa
     assert lenet("test", "--data.root", str(tmp_path)).code == 0
     assert lenet("fit", *args, "--data.image_size", "32").code == 0
     assert load().network[1].in_features == 1024
+
+
+def test_a_data_module_brings_images_to_what_its_model_was_built_for(tmp_path):
+    write_mnist(tmp_path)
+    data = MNIST(root=str(tmp_path), val_size=10)
+    for model, size in ((MLP(hidden_sizes=[5]), 28), (LeNet(), 32), (LeNet(image_size=40), 40)):
+        trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, **BARE)
+        trainer.fit(model, datamodule=data)
+        assert (data.image_size, data.hparams["image_size"]) == (size, size)
+        assert data.resize == (size == 40)
+    given = MNIST(root=str(tmp_path), val_size=10, image_size=30)
+    trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, **BARE)
+    with pytest.raises(RuntimeError):  # what is given holds, if it fits or not
+        trainer.fit(MLP(), datamodule=given)
+    assert given.image_size == 30

@@ -44,14 +44,34 @@ def test_other_schedules_step_every_epoch_and_keep_their_options():
 
 
 @pytest.mark.parametrize(
-    ("monitor", "mode"), [("val/loss", "min"), ("val/accuracy", "max"), ("my/error", "min")]
+    ("monitor", "mode"),
+    [
+        *(("val/loss", "min"), ("val/accuracy", "max"), ("my/error", "min")),
+        *(("val/f1", "max"), ("val/auroc", "max"), ("val/iou", "max"), ("kappa", "max")),
+        *(("val/MulticlassF1Score", "max"), ("val_BinaryAUROC", "max"), ("val/mAP", "max")),
+        *(("val/top5_error", "min"), ("val/ECE", "min"), ("accuracy/loss", "min")),
+        ("val/lossless_accuracy", "max"),
+    ],
 )
 def test_whether_more_is_better_follows_from_the_figures_name(monitor, mode):
-    assert best_mode(monitor) == mode
+    assert best_mode(monitor, "checkpoint") == mode
     factory = partial(ReduceLROnPlateau, monitor=monitor)
     config = schedule(factory, optim.SGD(weights(), 0.5), lr=0.5, steps=lambda: 1)
     assert config["monitor"] == monitor
     assert config["scheduler"].mode == mode
+
+
+@pytest.mark.parametrize("monitor", ["val/size", "lr", "f1_loss", "val/glossy", "inaccuracy"])
+def test_a_figure_whose_name_does_not_say_which_is_better_needs_a_mode(monitor):
+    message = (
+        f"--checkpoint.monitor {monitor}: .*Add --checkpoint.mode min or --checkpoint.mode max"
+    )
+    with pytest.raises(UserError, match=message):
+        best_mode(monitor, "checkpoint")
+    with pytest.raises(UserError, match=r"--model.scheduler.mode max"):
+        check_schedule(partial(ReduceLROnPlateau, monitor=monitor))
+    check_schedule(partial(ReduceLROnPlateau, monitor=monitor, mode="max"))
+    check_schedule(ReduceLROnPlateau)
 
 
 def saved(optimizer, scheduler=None, **extra: Any) -> dict:
@@ -149,6 +169,38 @@ def test_a_longer_one_cycle_goes_on_where_the_longer_one_would_be():
     assert checkpoint["lr_schedulers"][0]["total_steps"] == 20
     [state] = checkpoint["optimizer_states"]
     assert state["param_groups"][0]["lr"] == pytest.approx(straight[0].param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize(("before", "now"), [(20, 20), (20, 80), (80, 20)])
+def test_one_cycle_is_placed_by_what_is_left_and_ends_with_the_training(before, now):
+    def one_cycle(steps):
+        optimizer = optim.SGD(weights(), 0.5, 0.9)
+        return optimizer, lr_scheduler.OneCycleLR(optimizer, 0.5, steps)
+
+    half = one_cycle(before)
+    stepped(*half, times=before // 2)
+    checkpoint = saved(*half, global_step=before // 2, epochs=1)
+    fresh = one_cycle(now)
+    carry_over(checkpoint, *fresh, changed=(), same_optimizer=True, remaining=now // 2)
+    [group] = checkpoint["optimizer_states"][0]["param_groups"]
+    straight = one_cycle(now)
+    stepped(*straight, times=now // 2)
+    assert group["lr"] == pytest.approx(straight[0].param_groups[0]["lr"])
+    fresh[1].load_state_dict(checkpoint["lr_schedulers"][0])
+    stepped(*fresh, times=now // 2)
+    assert fresh[1].last_epoch == now
+
+
+def test_a_cycle_that_was_not_changed_goes_on_counting_its_own_steps():
+    def cyclic():
+        optimizer = optim.SGD(weights(), 0.1, 0.9)
+        return optimizer, lr_scheduler.CyclicLR(optimizer, 0.1, 1.0, step_size_up=7)
+
+    before = cyclic()
+    stepped(*before, times=5)
+    checkpoint = saved(*before, global_step=5, epochs=1)
+    carry_over(checkpoint, *cyclic(), changed=(), same_optimizer=True, remaining=90)
+    assert checkpoint["lr_schedulers"][0]["last_epoch"] == 5
 
 
 def test_a_plateau_keeps_what_it_has_seen_and_takes_the_new_rate():

@@ -1,0 +1,210 @@
+"""Trainings that are resumed with other options, and what is left where that fails."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+
+from lenet.__main__ import main
+from lenet.callbacks import EarlyStopping
+from lenet.models import ImageClassifier
+from tests.conftest import TINY
+from tests.test_interruption import metrics, saved
+
+IMAGES = 1257  # of Digits to train on: 20 batches of 64
+EPOCHS = 4
+OPTIONS = [*TINY, "--model.scheduler", "OneCycleLR", "--trainer.max_epochs", str(EPOCHS)]
+RUN = "runs/LeNet-Digits-1"
+
+
+def stop_at(monkeypatch, step: int) -> None:
+    """Let a training stop after a step, as by Ctrl-C."""
+    original = ImageClassifier.training_step
+
+    def training_step(self, batch, batch_idx):
+        if self.trainer.global_step == step - 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(ImageClassifier, "training_step", training_step)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory) -> dict[int, Path]:
+    """Stop a training between its first two epochs, and one within the second."""
+    found = {}
+    for step in (20, 30):
+        folder = tmp_path_factory.mktemp("stopped")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            stop_at(patch, step)
+            with pytest.raises(SystemExit):
+                main(["fit", *OPTIONS])
+        found[step] = folder / "runs"
+        assert saved(found[step] / "LeNet-Digits-1")["global_step"] == step
+    return found
+
+
+# What is changed, and how many steps an epoch then has, in how many epochs.
+CHANGES = {
+    "smaller batches": ("--data.batch_size 16", 79, 4),
+    "larger batches": ("--data.batch_size 256", 5, 4),
+    "fewer images": ("--data.val_size 1000", 7, 4),
+    "more epochs": ("--trainer.max_epochs 7", 20, 7),
+    "fewer epochs": ("--trainer.max_epochs 2", 20, 2),
+    "as many steps": ("--data.batch_size 128 --trainer.max_epochs 8", 10, 8),
+    "fewer batches": ("--trainer.limit_train_batches 3", 3, 4),
+    "rarer steps": ("--trainer.accumulate_grad_batches 3", 7, 4),
+}
+
+
+@pytest.mark.parametrize("step", [20, 30])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_schedule_goes_on_with_the_part_that_is_done_and_ends_with_the_training(
+    lenet, stopped, step, change
+):
+    options, steps, epochs = CHANGES[change]
+    shutil.copytree(stopped[step], "runs")
+    rates = []
+
+    class Rates(pl.Callback):
+        def on_train_batch_start(self, trainer, *args):
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EarlyStopping, "on_train_batch_start", Rates.on_train_batch_start)
+        done = lenet("fit", "--ckpt_path", "last", *options.split())
+    assert done.code == 0, done.err
+    assert os.listdir("runs") == ["LeNet-Digits-1"]
+    [plan] = saved(RUN)["lr_schedulers"]
+    assert plan["total_steps"] == plan["last_epoch"] == steps * epochs
+    assert [int(row["epoch"]) for row in metrics(RUN)] == list(range(epochs))
+    # The first rate is that of this schedule at the part of its epochs that was done.
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(1))], 1e-3)
+    whole = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps * epochs)
+    planned = [whole.get_last_lr()[0]]
+    for _ in range(steps * epochs - 1):
+        optimizer.step()
+        whole.step()
+        planned.append(whole.get_last_lr()[0])
+    first = planned.index(pytest.approx(rates[0]))
+    assert first == pytest.approx(step / 20 * steps, abs=1)
+
+
+def test_a_stopped_epoch_goes_on_with_the_images_that_it_has_not_had(lenet, stopped, monkeypatch):
+    shutil.copytree(stopped[30], "runs")
+    original, sizes = ImageClassifier.training_step, []
+
+    def training_step(self, batch, batch_idx):
+        if self.trainer.current_epoch == 1:
+            sizes.append(len(batch[0]))
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(ImageClassifier, "training_step", training_step)
+    done = lenet("fit", "--ckpt_path", "last", "--data.batch_size", "128")
+    assert done.code == 0, done.err
+    assert len(sizes) == 10 - 5
+    assert sum(sizes) == IMAGES - 5 * 128
+
+
+@pytest.mark.parametrize("step", [20, 30])
+def test_workers_go_on_with_the_images_that_have_not_been_trained_on(lenet, stopped, step):
+    assert lenet("fit", *OPTIONS, "--trainer.default_root_dir", "whole").code == 0
+    shutil.copytree(stopped[step], "runs")
+    done = lenet("fit", "--ckpt_path", "last", "--data.num_workers", "2")
+    assert done.code == 0, done.err
+    assert metrics(RUN) == metrics("whole/LeNet-Digits-1")
+
+
+def test_a_step_limit_places_a_schedule_by_the_steps(lenet, stopped):
+    shutil.copytree(stopped[20], "runs")
+    options = ["--trainer.max_steps", "50", "--data.batch_size", "16"]
+    assert lenet("fit", "--ckpt_path", "last", *options).code == 0
+    [plan] = saved(RUN)["lr_schedulers"]
+    assert plan["total_steps"] == plan["last_epoch"] == saved(RUN)["global_step"] == 50
+
+
+@pytest.mark.parametrize("batch_size", [64, 128])
+def test_a_step_limit_that_is_lifted_lets_a_schedule_end_with_the_training(lenet, batch_size):
+    assert lenet("fit", *OPTIONS, "--trainer.max_steps", "30").code == 0
+    options = ["--trainer.max_steps", "-1", "--data.batch_size", str(batch_size)]
+    done = lenet("fit", "--ckpt_path", "last", *options)
+    assert done.code == 0, done.err
+    [plan] = saved(RUN)["lr_schedulers"]
+    assert plan["total_steps"] == plan["last_epoch"] == EPOCHS * 20 * 64 // batch_size
+    assert [int(row["epoch"]) for row in metrics(RUN)] == list(range(EPOCHS))
+
+
+def test_fewer_steps_than_were_made_are_refused(lenet, stopped):
+    shutil.copytree(stopped[20], "runs")
+    done = lenet("fit", "--ckpt_path", "last", "--trainer.max_steps", "10")
+    assert done.code == 2
+    assert "--trainer.max_steps 10: training has made 20 steps already" in done.err
+
+
+# A start that fails
+
+
+class Failing(pl.Callback):
+    """Fail where a training begins, or in its second step."""
+
+    def __init__(self, step: int = 0):
+        self.step = step
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if batch_idx == self.step:
+            raise OSError(5, "Failed")
+
+
+@pytest.mark.parametrize("verb", ["fit", "run"])
+def test_a_start_that_fails_leaves_no_run(lenet, stopped, verb):
+    shutil.copytree(stopped[20], "runs")
+    failing = ["--trainer.callbacks", f"{__name__}.Failing"]
+    for options in ([], ["--ckpt_path", "best"]):
+        done = lenet(verb, *TINY, "--trainer.max_epochs", "3", *failing, *options)
+        assert done.code == 2, done.err
+        assert os.listdir("runs") == ["LeNet-Digits-1"]
+    # A run that is resumed is never removed, nor one that has made a step.
+    before = sorted(path.name for path in Path(RUN).rglob("*") if "events" not in path.name)
+    assert lenet(verb, "--ckpt_path", "last", *failing).code == 2
+    after = sorted(path.name for path in Path(RUN).rglob("*") if "events" not in path.name)
+    assert set(before) <= set(after)
+    done = lenet(verb, *TINY, *failing, "--trainer.callbacks.step", "2")
+    assert done.code == 2
+    assert sorted(os.listdir("runs")) == ["LeNet-Digits-1", "LeNet-Digits-2"]
+
+
+MODEL = """
+from lenet import LeNet
+
+class Broken(LeNet):
+    def loss(self, logits, labels):
+        return super().loss(logits, labels) + ({}["nothing"] if self.training else 0)
+"""
+
+
+def test_a_bug_in_a_model_of_a_folder_called_torch_is_not_called_a_damaged_checkpoint(
+    stopped, monkeypatch, tmp_path
+):
+    # It is called from within a step of the optimizer, as every model is.
+    shutil.copytree(stopped[20], "runs")
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "broken_model.py").write_text(MODEL)
+    monkeypatch.syspath_prepend(tmp_path / "torch")
+    with pytest.raises(KeyError, match="nothing"):
+        main(["fit", "--ckpt_path", "last", "--model", "broken_model.Broken"])
+
+
+def test_an_older_config_stays_in_its_run_whatever_the_folder_is_called(lenet, stopped):
+    shutil.copytree(stopped[20], "study.yaml")
+    root = ["--trainer.default_root_dir", "study.yaml"]
+    done = lenet("fit", "--ckpt_path", "last", "--model.lr", "1e-4", *root)
+    assert done.code == 0, done.err
+    run = Path("study.yaml/LeNet-Digits-1")
+    assert {"config.yaml", "config-1.yaml"} <= set(os.listdir(run))
+    assert not [path for path in Path().iterdir() if path.name.startswith("study-")]
+    assert "lr: 0.001" in (run / "config-1.yaml").read_text()
