@@ -175,10 +175,11 @@ def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -
         ckpt_path: ``best`` or ``last`` of the newest run below the root that has one, a run's
             folder, a file, or an address of one, which is fetched.
         root: Folder below which runs are looked for, at any depth.
-        in_folder: Which checkpoint of a run's folder is meant, where it has both.
+        in_folder: Which checkpoint of a run's folder is meant, where it has both: ``best``, or
+            ``last`` to resume a training.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is none, or a training cannot resume from it.
     """
     root = Path(root).expanduser().absolute()
     if ckpt_path in _ALIASES:
@@ -189,6 +190,11 @@ def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -
             f"--ckpt_path {ckpt_path}: no run below {root} has checkpoints/{ckpt_path}.ckpt. "
             "Train one with `lenet fit`, or name a run's folder, a file, or another root with "
             "--trainer.default_root_dir."
+        )
+    if in_folder == "last" and (ckpt_path.endswith(".safetensors") or "://" in ckpt_path):
+        raise UserError(
+            f"--ckpt_path {ckpt_path}: has weights and no training progress, so training cannot "
+            "resume from it. Resume from a run: last, its folder, or its .ckpt file."
         )
     if "://" in ckpt_path:
         from lenet.safety.remote import fetch

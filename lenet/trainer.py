@@ -226,14 +226,16 @@ class Trainer(pl.Trainer):
     ) -> Path:
         """Write the network as a program that runs without lenet, or its weights to give away.
 
-        ONNX and PyTorch's own .pt2 are programs. A program takes pixels in [0, 1] of the data set's own size and gives probabilities. It is
-        run and compared with the model before the file is put in place.
+        ONNX and PyTorch's own .pt2 are programs: pixels in [0, 1] of the data set's own size go
+        in, probabilities come out. A program is run and compared with the model before the file is
+        put in place.
 
         Args:
             model: Model to export.
             datamodule: Data module that it was trained on. Its images are not needed.
             output: File to write: .onnx, .pt2, or .safetensors for the weights alone, which
-                --ckpt_path takes. An existing file is replaced. By default the checkpoint's name with .onnx, in its run.
+                --ckpt_path takes. An existing file is replaced. By default the checkpoint's name
+                with .onnx, in its run.
             ckpt_path: Checkpoint to export: ``best`` or ``last`` of the newest run, a run's folder
                 (its best), a file, or its address.
         """

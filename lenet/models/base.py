@@ -32,6 +32,7 @@ from lenet.safety.progress import (
     place_in_epoch,
     remaining_steps,
 )
+from lenet.safety.weights import options_of
 
 __all__ = ["ImageClassifier"]
 
@@ -275,8 +276,7 @@ class ImageClassifier(pl.LightningModule, ABC):
         for owner in (self, self.trainer.datamodule):  # type: ignore[attr-defined]
             if owner is None:
                 continue
-            saved = {name: value for name, value in owner.hparams.items() if _is_plain(value)}
-            saved.setdefault("_class_path", f"{type(owner).__module__}.{type(owner).__name__}")
+            saved = options_of(owner)
             saved.setdefault("_instantiator", "lightning.pytorch.cli.instantiate_module")
             checkpoint[owner.CHECKPOINT_HYPER_PARAMS_KEY] = saved
         checkpoint[SO_FAR] = {"lr": self._rate, **self._figures["train"].so_far()}
@@ -315,11 +315,3 @@ class ImageClassifier(pl.LightningModule, ABC):
 def _spare_one_value(norm: nn.Module, inputs: tuple[Tensor]) -> None:
     """Let a batch normalization that would see one value per channel predict instead."""
     norm.training = inputs[0].numel() > inputs[0].shape[1]
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, (bool, int, float, str))
