@@ -25,7 +25,7 @@ from lenet.data import ImageDataModule
 from lenet.errors import UserError
 from lenet.models import ImageClassifier
 from lenet.noise import quiet
-from lenet.safety.weights import options_of, read_weights, write_weights
+from lenet.safety.weights import read_weights, write_weights
 from lenet.writing import aside
 
 __all__ = ["Metadata", "Program", "check_output", "export"]
@@ -177,7 +177,7 @@ def _export_weights(model: ImageClassifier, data: ImageDataModule, path: Path) -
     """Write the weights alone, for ``--ckpt_path`` and ``load`` of another machine."""
     weights = model.state_dict()
     with aside(path) as part:
-        described = options_of(model), options_of(data)
+        described = dict(model.hparams), dict(data.hparams)
         write_weights(part, weights, *described, classes=list(data.classes))
         read = read_weights(part)["state_dict"]
         assert read.keys() == weights.keys()

@@ -19,12 +19,11 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from lenet import checkpoints, runs
-from lenet.callbacks import BestCheckpoint, FiniteLoss, Interruption, LastCheckpoint
+from lenet.callbacks import BestCheckpoint, FiniteLoss, Interruption, LastCheckpoint, Resuming
 from lenet.callbacks.metrics import MetricsFile, show
 from lenet.data import ImageDataModule
 from lenet.errors import UserError
 from lenet.models import ImageClassifier
-from lenet.safety.progress import naming
 from lenet.writing import WholeCheckpointIO
 
 __all__ = ["Trainer"]
@@ -50,7 +49,11 @@ class Trainer(pl.Trainer):
     callbacks: list[pl.Callback]
 
     def __init__(self, *, default_root_dir: str | Path | None = None, **kwargs):
-        super().__init__(default_root_dir=default_root_dir, **kwargs)
+        given = kwargs.pop("callbacks", None) or []
+        given = given if isinstance(given, list) else [given]
+        super().__init__(
+            default_root_dir=default_root_dir, callbacks=[*given, Resuming()], **kwargs
+        )
         for callback in self.callbacks:
             _check_callback(callback)
 
@@ -284,7 +287,7 @@ class Trainer(pl.Trainer):
             self.strategy.checkpoint_io = WholeCheckpointIO()
         # Not is_global_zero: a process that was spawned learns its number later.
         trains = self.training and self.local_rank == 0 and self.node_rank == 0
-        with runs.taken(self.run_dir if trains else None), naming(self):
+        with runs.taken(self.run_dir if trains else None):
             return super()._run(*args, **kwargs)
 
     def _steps_made(self) -> int:

@@ -6,6 +6,7 @@ from lenet.callbacks.metrics import MetricsFile, ResultFile
 from lenet.callbacks.pictures import Pictures
 from lenet.callbacks.predictions import PredictionWriter
 from lenet.callbacks.progress import ProgressBar
+from lenet.callbacks.resuming import Resuming
 from lenet.callbacks.summary import ModelSummary
 from lenet.callbacks.threads import Threads
 
@@ -21,6 +22,7 @@ __all__ = [
     "PredictionWriter",
     "ProgressBar",
     "ResultFile",
+    "Resuming",
     "SaveConfig",
     "Threads",
 ]

@@ -28,6 +28,7 @@ from lenet.data.memory import Images, TensorImages, loader, on_device
 from lenet.data.own import OwnImages
 from lenet.data.ranges import check_ranges, check_val_size
 from lenet.errors import UserError
+from lenet.hyperparameters import keep_plain
 
 __all__ = ["ImageDataModule"]
 
@@ -106,6 +107,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         super().__init__()
         # `image_size` is the model's as well; the path is of one command, not of a training.
         self.save_hyperparameters(logger=False, ignore=["predict_path"])
+        keep_plain(self)
         check_ranges(self.hparams)
         self.root = Path(root or os.environ.get("PATH_DATASETS") or "data").expanduser().absolute()
         self.batch_size = batch_size

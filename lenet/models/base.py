@@ -14,25 +14,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lenet.errors import UserError
+from lenet.hyperparameters import keep_plain
 from lenet.models.metrics import LossAndAccuracy
 from lenet.models.optimization import (
-    MONITORED,
     OptimizerFactory,
     SchedulerFactory,
-    carry_over,
     check_schedule,
-    compare,
     naming,
     schedule,
 )
-from lenet.safety.progress import (
-    SO_FAR,
-    check_optimizer,
-    check_progress,
-    place_in_epoch,
-    remaining_steps,
-)
-from lenet.safety.weights import options_of
 
 __all__ = ["ImageClassifier"]
 
@@ -101,6 +91,7 @@ class ImageClassifier(pl.LightningModule, ABC):
         if label_smoothing and "label_smoothing" not in inspect.signature(self.loss).parameters:
             raise UserError(f"{option}: {name} has a loss of its own, which takes none. Make it 0.")
         self.save_hyperparameters()
+        keep_plain(self)
         self.in_channels = in_channels or 1
         self.num_classes = num_classes or 10
         self.image_size = image_size or self.usual_image_size or PUBLISHED_SIZE
@@ -114,7 +105,6 @@ class ImageClassifier(pl.LightningModule, ABC):
         )
         # Not submodules: they are no part of the network, its summary or its weights.
         self._figures = {stage: LossAndAccuracy() for stage in ("train", "val", "test")}
-        self._resumed: dict[str, Any] | None = None
         self._rate = lr
 
     def forward(self, images: Tensor) -> Tensor:
@@ -204,6 +194,21 @@ class ImageClassifier(pl.LightningModule, ABC):
         """Log ``test/loss`` and ``test/accuracy``."""
         self._log("test")
 
+    def epoch_so_far(self) -> dict[str, float]:
+        """Give the sums of the epoch on all devices, and the learning rate that it began with."""
+        return {"lr": self._rate, **self._figures["train"].so_far()}
+
+    def resume_epoch(self, so_far: dict[str, float], counts: bool = True) -> None:
+        """Take over what :meth:`epoch_so_far` gave in another process.
+
+        Args:
+            so_far: Sums of the epoch and its learning rate.
+            counts: Whether this device takes the sums. One of several does.
+        """
+        self._rate = float(so_far.get("lr", self.lr))
+        if counts:
+            self._figures["train"].to(self.device).go_on(so_far)
+
     def configure_optimizers(self) -> Any:
         """Make the optimizer and the schedule, both of the one learning rate."""
         # One kernel steps all parameters. Lightning clips no gradients that are scaled for it.
@@ -270,46 +275,6 @@ class ImageClassifier(pl.LightningModule, ABC):
         restored = self.trainer.ckpt_path is not None
         with contextlib.nullcontext() if restored else naming("--model.scheduler", type(scheduler)):
             super().lr_scheduler_step(scheduler, metric)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say which class this is, and keep nothing that a safe load would refuse."""
-        for owner in (self, self.trainer.datamodule):  # type: ignore[attr-defined]
-            if owner is None:
-                continue
-            saved = options_of(owner)
-            saved.setdefault("_instantiator", "lightning.pytorch.cli.instantiate_module")
-            checkpoint[owner.CHECKPOINT_HYPER_PARAMS_KEY] = saved
-        checkpoint[SO_FAR] = {"lr": self._rate, **self._figures["train"].so_far()}
-        if isinstance(batches := self.trainer.num_training_batches, int):
-            checkpoint[SO_FAR]["batches"] = batches  # of an epoch
-        for config in self.trainer.lr_scheduler_configs:
-            figure = self.trainer.callback_metrics.get(config.monitor or "")
-            if config.reduce_on_plateau and figure is not None:
-                checkpoint[MONITORED] = float(figure)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep hold of what is resumed until there is an optimizer to compare it with."""
-        self._resumed = checkpoint
-        if self._trainer is not None and self.trainer.training:
-            check_progress(checkpoint, self.trainer)
-
-    def on_fit_start(self) -> None:
-        """Let this training's rate, optimizer and schedule hold over the checkpoint's."""
-        if self._resumed is None:
-            return
-        checkpoint, self._resumed = self._resumed, None
-        if (sums := checkpoint.get(SO_FAR)) is not None:
-            self._rate = float(sums.get("lr", self.lr))
-            if self.trainer.is_global_zero:  # the other devices' sums are in its own
-                self._figures["train"].to(self.device).go_on(sums)
-        changed, same_optimizer = compare(checkpoint.get("hyper_parameters", {}), self.hparams)
-        configs = self.trainer.lr_scheduler_configs
-        optimizer, scheduler = self.trainer.optimizers[0], configs[0].scheduler if configs else None
-        check_optimizer(checkpoint, optimizer, scheduler, same_optimizer)
-        self.trainer.fit_loop.setup_data()  # only now is it known how many batches an epoch has
-        place_in_epoch(checkpoint, self.trainer)
-        remaining = remaining_steps(checkpoint, self.trainer)
-        carry_over(checkpoint, optimizer, scheduler, changed, same_optimizer, remaining)
 
 
 def _spare_one_value(norm: nn.Module, inputs: tuple[Tensor]) -> None:

@@ -1,13 +1,12 @@
 """Optimizers and learning-rate schedules: any of PyTorch's by name, with one learning rate.
 
 ``--model.lr`` is the only rate: an optimizer gets it as its second argument, OneCycleLR as its
-peak. This also holds when a training is resumed, see :func:`carry_over`.
+peak.
 """
 
 import contextlib
 import re
-import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Literal
 
@@ -24,20 +23,13 @@ from torch.optim.lr_scheduler import (
 from lenet.errors import UserError, nearest
 
 __all__ = [
-    "MONITORED",
     "OptimizerFactory",
     "ReduceLROnPlateau",
     "SchedulerFactory",
-    "carry_over",
     "check_schedule",
-    "compare",
     "naming",
     "schedule",
 ]
-
-# Where a checkpoint keeps the figure that ReduceLROnPlateau has not seen yet.
-MONITORED = "monitored"
-
 
 # Words in the names of metrics, among them those of torchmetrics.
 _LESS_IS_BETTER = {
@@ -201,100 +193,3 @@ def schedule(
     if isinstance(scheduler, torch_schedulers.ReduceLROnPlateau):
         config["monitor"] = getattr(scheduler, "monitor", "val/loss")
     return config
-
-
-def compare(past: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[set[str], bool]:
-    """Compare the hyperparameters of a checkpoint with this training's.
-
-    Returns:
-        Which of ``lr``, ``optimizer`` and ``scheduler`` are not as in the checkpoint, and whether
-        the optimizer is of the same class.
-    """
-    # What was given from Python, as a class, is not in a checkpoint.
-    changed = {
-        name
-        for name in ("lr", "optimizer", "scheduler")
-        if not callable(now.get(name)) and now.get(name) != past.get(name)
-    }
-    return changed, _class_of(now.get("optimizer")) == _class_of(past.get("optimizer"))
-
-
-def _class_of(spec: Any) -> Any:
-    return spec.get("class_path") if isinstance(spec, dict) else "torch.optim.Adam"
-
-
-def carry_over(
-    checkpoint: dict[str, Any],
-    optimizer: Optimizer,
-    scheduler: LRScheduler | None,
-    changed: Collection[str],
-    same_optimizer: bool,
-    remaining: int | None = None,
-) -> None:
-    """Let the settings of this training hold over those that a checkpoint would bring back.
-
-    An optimizer's saved state includes its learning rate and its other settings, and a schedule's
-    its length. Where nothing was changed, the training goes on to the last bit. Otherwise the
-    moments come from the checkpoint, the settings from here, and the schedule is taken to where it
-    would be, had it been this one from the start. OneCycleLR is placed by the part of the training
-    that is done, so that it ends with the training.
-
-    Args:
-        checkpoint: Loaded checkpoint, whose states are replaced before they are restored.
-        optimizer: This training's optimizer, as it was made.
-        scheduler: Its schedule, as it was made, if there is one.
-        changed: Which of ``lr``, ``optimizer`` and ``scheduler`` are not as in the checkpoint.
-        same_optimizer: Whether the optimizer is of the same class, so that its moments may fit.
-        remaining: Optimizer steps still to make. They place OneCycleLR, since an epoch may have
-            another number of steps than before. By default it is placed by the steps made.
-    """
-    saved = (checkpoint.get("optimizer_states") or [{"state": {}, "param_groups": []}])[0]
-    past = next(iter(checkpoint.get("lr_schedulers") or []), {})
-    if same_optimizer:  # by which kernels it steps is no setting: those of this machine hold
-        for old, new in zip(saved["param_groups"], optimizer.param_groups, strict=False):
-            old.update({name: new[name] for name in ("foreach", "fused") if name in new})
-    length = getattr(scheduler, "total_steps", None)
-    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    passed = epochs
-    if isinstance(scheduler, (OneCycleLR, CyclicLR)):
-        passed = checkpoint["global_step"]
-    if length is not None and remaining is not None:
-        passed = length - remaining
-    moved = length is not None and passed != past.get("last_epoch")
-    if changed or moved or length != past.get("total_steps"):
-        groups = optimizer.param_groups
-        plateau = isinstance(scheduler, torch_schedulers.ReduceLROnPlateau)
-        if plateau and "num_bad_epochs" in past:
-            kept = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
-            scheduler.load_state_dict({key: past[key] for key in kept})
-            if "lr" not in changed:
-                for group, old in zip(groups, saved["param_groups"], strict=True):
-                    group["lr"] = old["lr"]
-        elif scheduler is not None and not plateau:
-            with warnings.catch_warnings():
-                # It takes a schedule that runs ahead of the optimizer for a mistake.
-                warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-                for _ in range(passed if length is None else min(passed, length - 1)):
-                    scheduler.step()
-        fits = same_optimizer and _moments_fit(saved["param_groups"], groups)
-        moments = saved["state"] if fits else {}
-        new = optimizer.state_dict()["param_groups"]
-        checkpoint["optimizer_states"] = [{"state": moments, "param_groups": new}]
-        checkpoint["lr_schedulers"] = [scheduler.state_dict()] if scheduler is not None else []
-    elif "num_bad_epochs" in past and past["last_epoch"] < epochs and MONITORED in checkpoint:
-        # Lightning saves at the end of an epoch, before a plateau has seen its figure.
-        assert scheduler is not None
-        optimizer.load_state_dict(saved)
-        scheduler.load_state_dict(past)
-        scheduler.step(checkpoint[MONITORED])  # type: ignore[arg-type]
-        checkpoint["optimizer_states"] = [optimizer.state_dict()]
-        checkpoint["lr_schedulers"] = [scheduler.state_dict()]
-
-
-def _moments_fit(saved: list[dict[str, Any]], groups: list[dict[str, Any]]) -> bool:
-    # With these an optimizer keeps more, which an older state does not have.
-    return all(
-        bool(old.get(key)) == bool(new.get(key))
-        for key in ("amsgrad", "momentum", "centered")
-        for old, new in zip(saved, groups, strict=True)
-    )

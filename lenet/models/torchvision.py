@@ -99,11 +99,10 @@ class TorchvisionModel(ImageClassifier):
         )
 
     def on_fit_start(self) -> None:
-        """Start from the trained weights, unless this training goes on with another."""
-        if self.weights is not None and self._resumed is None:
+        """Start from the trained weights, unless this training is resumed."""
+        if self.weights is not None and self.trainer.ckpt_path is None:
             self._take_over(self.weights)
             self.weights = None  # once is enough
-        super().on_fit_start()
 
     def _take_over(self, weights: str) -> None:
         try:

@@ -16,28 +16,10 @@ from torch import Tensor
 from lenet import __version__
 from lenet.errors import UserError
 
-__all__ = ["options_of", "read_weights", "write_weights"]
+__all__ = ["read_weights", "write_weights"]
 
 KEY = "lenet"
 LONGEST = 1 << 20  # characters of the description
-
-
-def options_of(owner: Any) -> dict[str, Any]:
-    """Give the options that a model or data module was made with, and its class path.
-
-    Options that are not plain values, such as an optimizer given as a class, are left out.
-    """
-    saved = {name: value for name, value in owner.hparams.items() if _is_plain(value)}
-    saved.setdefault("_class_path", f"{type(owner).__module__}.{type(owner).__name__}")
-    return saved
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def write_weights(

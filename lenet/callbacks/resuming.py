@@ -1,0 +1,260 @@
+"""Resuming a training, also with other options than it was started with.
+
+Lightning restores the loops, the optimizer and the schedule of a checkpoint as they were saved. The
+options of this training override them: a learning rate, an optimizer or a schedule that was
+changed, another batch size or another number of images. Where nothing was changed, the training
+continues as if it had not stopped, to the last bit.
+"""
+
+import math
+import warnings
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim import lr_scheduler as torch_schedulers
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
+
+from lenet.errors import UserError
+from lenet.models import ImageClassifier
+
+__all__ = ["Resuming", "carry_over"]
+
+# Keys of a checkpoint: sums and counts of an epoch that was not finished, and the metric that
+# ReduceLROnPlateau has not seen yet.
+UNFINISHED, MONITORED = "train_figures", "monitored"
+
+
+class Resuming(pl.Callback):
+    """Save what Lightning leaves out of a checkpoint, and let this training's options override it.
+
+    Lightning restores a checkpoint after ``on_fit_start``, so its states are changed there.
+    """
+
+    def __init__(self) -> None:
+        self._checkpoint: dict[str, Any] | None = None
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Save the sums of the epoch, and the metric that a plateau has not seen yet."""
+        if isinstance(pl_module, ImageClassifier):
+            checkpoint[UNFINISHED] = pl_module.epoch_so_far()
+            if isinstance(batches := trainer.num_training_batches, int):
+                checkpoint[UNFINISHED]["batches"] = batches  # of an epoch
+        for config in trainer.lr_scheduler_configs:
+            metric = trainer.callback_metrics.get(config.monitor or "")
+            if config.reduce_on_plateau and metric is not None:
+                checkpoint[MONITORED] = float(metric)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the checkpoint until there is an optimizer to compare it with."""
+        if trainer.training:
+            self._checkpoint = checkpoint
+            _check_length(checkpoint, trainer)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let this training's learning rate, optimizer and schedule override the checkpoint's."""
+        checkpoint, self._checkpoint = self._checkpoint, None
+        if checkpoint is None or not isinstance(pl_module, ImageClassifier):
+            return
+        # The sums of the other devices are in those of the first.
+        counts = trainer.is_global_zero
+        pl_module.resume_epoch(checkpoint.get(UNFINISHED, {}), counts)
+        changed, same_optimizer = _compare(checkpoint["hyper_parameters"], pl_module)
+        configs = trainer.lr_scheduler_configs
+        optimizer, scheduler = trainer.optimizers[0], configs[0].scheduler if configs else None
+        if same_optimizer:
+            _align(checkpoint, optimizer)
+        trainer.fit_loop.setup_data()  # only now is it known how many batches an epoch has
+        place_in_epoch(checkpoint, trainer)
+        remaining = remaining_steps(checkpoint, trainer)
+        carry_over(checkpoint, optimizer, scheduler, changed, same_optimizer, remaining)
+
+
+def _check_length(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
+    """Refuse a training that would have to end before it is resumed.
+
+    Raises:
+        UserError: With the option.
+    """
+    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if trainer.max_epochs is not None and -1 < trainer.max_epochs < epochs:
+        raise UserError(
+            f"--trainer.max_epochs {trainer.max_epochs}: training has come to {epochs} epochs "
+            "already. Give more, counted from its beginning."
+        )
+    if -1 < trainer.max_steps < checkpoint["global_step"]:
+        raise UserError(
+            f"--trainer.max_steps {trainer.max_steps}: training has made "
+            f"{checkpoint['global_step']} steps already. Give more, counted from its beginning."
+        )
+
+
+def place_in_epoch(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
+    """Keep the part of an unfinished epoch that is done where epochs now have other batches.
+
+    An epoch has another number of batches with another batch size, other images or other devices.
+
+    Args:
+        checkpoint: Loaded checkpoint, whose number of batches is replaced before it is restored.
+        trainer: Trainer, whose data is set up.
+    """
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    before, now = (checkpoint.get(UNFINISHED) or {}).get("batches"), trainer.num_training_batches
+    if not before or before == now or math.isinf(now):
+        return
+    current = progress["current"]
+    done = min(current["processed"] / before, 1.0)
+    done = now if progress["is_last_batch"] else int(done * now)
+    if done < now:
+        done -= done % trainer.accumulate_grad_batches  # gradients between two steps are not saved
+    ahead = current["processed"] - current["completed"]  # of what was saved during a batch
+    progress["current"] = dict.fromkeys(("ready", "started", "processed"), done)
+    progress["current"]["completed"] = done - ahead
+
+
+def remaining_steps(checkpoint: dict[str, Any], trainer: pl.Trainer) -> int | None:
+    """Count the optimizer steps that a resumed training is still to make, if it has an end.
+
+    Args:
+        checkpoint: Loaded checkpoint, after :func:`place_in_epoch`.
+        trainer: Trainer, whose data is set up.
+    """
+    loop = checkpoint["loops"]["fit_loop"]
+    counts = []
+    if trainer.max_epochs not in (None, -1) and not math.isinf(trainer.num_training_batches):
+        accumulated = trainer.accumulate_grad_batches
+        in_epoch = math.ceil(trainer.num_training_batches / accumulated)
+        epochs = loop["epoch_progress"]["current"]
+        left = (trainer.max_epochs - epochs["processed"]) * in_epoch
+        if epochs["processed"] < epochs["started"]:
+            batches = loop["epoch_loop.batch_progress"]
+            done = batches["current"]["processed"] // accumulated
+            left -= in_epoch if batches["is_last_batch"] else done
+        counts.append(left)
+    if trainer.max_steps != -1:
+        counts.append(trainer.max_steps - checkpoint["global_step"])
+    return max(min(counts), 0) if counts else None
+
+
+def _compare(past: Mapping[str, Any], model: ImageClassifier) -> tuple[set[str], bool]:
+    """Compare the options of a checkpoint's model with this training's.
+
+    Returns:
+        Which of ``lr``, ``optimizer`` and ``scheduler`` are not as in the checkpoint, and whether
+        the optimizer is of the same class.
+    """
+    now = model.hparams
+    # An optimizer that was given as a class, from Python, is in no hyperparameters.
+    given = {"optimizer": model.make_optimizer, "scheduler": model.make_scheduler}
+    changed = {
+        name
+        for name in ("lr", "optimizer", "scheduler")
+        if (name in now or given[name] is None) and now.get(name) != past.get(name)
+    }
+    return changed, _class_of(now.get("optimizer")) == _class_of(past.get("optimizer"))
+
+
+def _class_of(spec: Any) -> Any:
+    return spec.get("class_path") if isinstance(spec, dict) else "torch.optim.Adam"
+
+
+def carry_over(
+    checkpoint: dict[str, Any],
+    optimizer: Optimizer,
+    scheduler: LRScheduler | None,
+    changed: Collection[str],
+    same_optimizer: bool,
+    remaining: int | None = None,
+) -> None:
+    """Let the settings of this training hold over those that a checkpoint would bring back.
+
+    An optimizer's saved state includes its learning rate and its other settings, and a schedule's
+    its length. Where nothing was changed, the training goes on to the last bit. Otherwise the
+    moments come from the checkpoint, the settings from here, and the schedule is taken to where it
+    would be, had it been this one from the start. OneCycleLR is placed by the part of the training
+    that is done, so that it ends with the training.
+
+    Args:
+        checkpoint: Loaded checkpoint, whose states are replaced before they are restored.
+        optimizer: This training's optimizer, as it was made.
+        scheduler: Its schedule, as it was made, if there is one.
+        changed: Which of ``lr``, ``optimizer`` and ``scheduler`` are not as in the checkpoint.
+        same_optimizer: Whether the optimizer is of the same class, so that its moments may fit.
+        remaining: Optimizer steps still to make. They place OneCycleLR, since an epoch may have
+            another number of steps than before. By default it is placed by the steps made.
+    """
+    saved = (checkpoint.get("optimizer_states") or [{"state": {}, "param_groups": []}])[0]
+    past = next(iter(checkpoint.get("lr_schedulers") or []), {})
+    if same_optimizer:  # by which kernels it steps is no setting: those of this machine hold
+        for old, new in zip(saved["param_groups"], optimizer.param_groups, strict=False):
+            old.update({name: new[name] for name in ("foreach", "fused") if name in new})
+    length = getattr(scheduler, "total_steps", None)
+    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    passed = epochs
+    if isinstance(scheduler, (OneCycleLR, CyclicLR)):
+        passed = checkpoint["global_step"]
+    if length is not None and remaining is not None:
+        passed = length - remaining
+    moved = length is not None and passed != past.get("last_epoch")
+    if changed or moved or length != past.get("total_steps"):
+        groups = optimizer.param_groups
+        plateau = isinstance(scheduler, torch_schedulers.ReduceLROnPlateau)
+        if plateau and "num_bad_epochs" in past:
+            kept = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
+            scheduler.load_state_dict({key: past[key] for key in kept})
+            if "lr" not in changed:
+                for group, old in zip(groups, saved["param_groups"], strict=True):
+                    group["lr"] = old["lr"]
+        elif scheduler is not None and not plateau:
+            with warnings.catch_warnings():
+                # It takes a schedule that runs ahead of the optimizer for a mistake.
+                warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+                for _ in range(passed if length is None else min(passed, length - 1)):
+                    scheduler.step()
+        fits = same_optimizer and _moments_fit(saved["param_groups"], groups)
+        moments = saved["state"] if fits else {}
+        new = optimizer.state_dict()["param_groups"]
+        checkpoint["optimizer_states"] = [{"state": moments, "param_groups": new}]
+        checkpoint["lr_schedulers"] = [scheduler.state_dict()] if scheduler is not None else []
+    elif "num_bad_epochs" in past and past["last_epoch"] < epochs and MONITORED in checkpoint:
+        # Lightning saves at the end of an epoch, before a plateau has seen its figure.
+        assert scheduler is not None
+        optimizer.load_state_dict(saved)
+        scheduler.load_state_dict(past)
+        scheduler.step(checkpoint[MONITORED])  # type: ignore[arg-type]
+        checkpoint["optimizer_states"] = [optimizer.state_dict()]
+        checkpoint["lr_schedulers"] = [scheduler.state_dict()]
+
+
+def _moments_fit(saved: list[dict[str, Any]], groups: list[dict[str, Any]]) -> bool:
+    # With these an optimizer keeps more, which an older state does not have.
+    return all(
+        bool(old.get(key)) == bool(new.get(key))
+        for key in ("amsgrad", "momentum", "centered")
+        for old, new in zip(saved, groups, strict=True)
+    )
+
+
+def _align(checkpoint: dict[str, Any], optimizer: Optimizer) -> None:
+    """Lay out an optimizer's saved tensors in memory as its parameters are.
+
+    A fused kernel reads and writes them in the order of the parameter.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if not any(group.get("fused") for group in optimizer.param_groups):
+        return
+    for saved in checkpoint["optimizer_states"]:
+        numbers = [number for group in saved["param_groups"] for number in group["params"]]
+        for number, parameter in zip(numbers, parameters, strict=True):
+            state = saved["state"].get(number, {})
+            for name, value in state.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    aligned = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+                    state[name] = aligned.detach()
