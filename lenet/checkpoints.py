@@ -254,7 +254,7 @@ def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClas
 
     Args:
         ckpt_path: ``best`` or ``last`` of the newest run below ``root``, a run's folder, a file,
-            or the address of one.
+            or the address of a ``.safetensors`` file.
         root: Folder that the runs are in.
 
     Returns:

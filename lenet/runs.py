@@ -173,7 +173,7 @@ def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -
 
     Args:
         ckpt_path: ``best`` or ``last`` of the newest run below the root that has one, a run's
-            folder, a file, or an address of one, which is fetched.
+            folder, a file, or the address of a ``.safetensors`` file, which is fetched.
         root: Folder below which runs are looked for, at any depth.
         in_folder: Which checkpoint of a run's folder is meant, where it has both: ``best``, or
             ``last`` to resume a training.

@@ -105,7 +105,7 @@ class Trainer(pl.Trainer):
             val_dataloaders: Validation data, if not from a data module.
             datamodule: Data module to train on.
             ckpt_path: Checkpoint to go on from: ``best`` or ``last`` of the newest run, a run's
-                folder (its last), a file, or its address. From a run's last checkpoint, that run
+                folder (its last), or a file. From a run's last checkpoint, that run
                 goes on; from any other, a new run is started. By default training starts afresh.
         """
         ckpt_path = self._safe(ckpt_path, in_folder="last")
@@ -138,7 +138,7 @@ class Trainer(pl.Trainer):
             model: Model to measure.
             dataloaders: Data, if not from a data module.
             ckpt_path: Checkpoint to measure: ``best`` or ``last`` of the newest run, a run's folder
-                (its best), a file, or its address.
+                (its best), a file, or the address of a .safetensors file.
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
@@ -163,7 +163,7 @@ class Trainer(pl.Trainer):
             model: Model to measure.
             dataloaders: Data, if not from a data module.
             ckpt_path: Checkpoint to measure: ``best`` or ``last`` of the newest run, a run's folder
-                (its best), a file, or its address.
+                (its best), a file, or the address of a .safetensors file.
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
@@ -188,7 +188,7 @@ class Trainer(pl.Trainer):
             datamodule: Data module to predict on.
             return_predictions: Whether to return the probabilities, for Python.
             ckpt_path: Checkpoint to predict with: ``best`` or ``last`` of the newest run, a run's
-                folder (its best), a file, or its address.
+                folder (its best), a file, or the address of a .safetensors file.
         """
         ckpt_path = self._safe(ckpt_path)
         with _mistakes_of_processes():
@@ -208,7 +208,7 @@ class Trainer(pl.Trainer):
             model: Model to train.
             datamodule: Data module to train and measure on.
             ckpt_path: Checkpoint to go on from: ``best`` or ``last`` of the newest run, a run's
-                folder (its last), a file, or its address. By default training starts afresh.
+                folder (its last), or a file. By default training starts afresh.
         """
         self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path)
         # It has averaged. From now on it would take the weights before the average out of a
@@ -240,7 +240,7 @@ class Trainer(pl.Trainer):
                 --ckpt_path takes. An existing file is replaced. By default the checkpoint's name
                 with .onnx, in its run.
             ckpt_path: Checkpoint to export: ``best`` or ``last`` of the newest run, a run's folder
-                (its best), a file, or its address.
+                (its best), a file, or the address of a .safetensors file.
         """
         from lenet.export import export
 
@@ -267,7 +267,7 @@ class Trainer(pl.Trainer):
             model: Model to show.
             datamodule: Data module that it was trained on. Its images need not be there.
             ckpt_path: Checkpoint to show: ``best`` or ``last`` of the newest run, a run's folder
-                (its best), a file, or its address.
+                (its best), a file, or the address of a .safetensors file.
             host: Address to listen on. 0.0.0.0 lets whoever can reach this machine open the page.
             port: Port to listen on, 0 for any. By default the first free one from 7860 on.
             open_browser: Whether to open the page in a browser, where there is one.

@@ -168,3 +168,11 @@ def small_run(tmp_path_factory) -> Path:
 def good(small_run) -> Path:
     """Give a checkpoint to make others of."""
     return small_run / "checkpoints" / "last.ckpt"
+
+
+@pytest.fixture(scope="session")
+def shared(small_run) -> Path:
+    """Export the weights of the small run, as one would give them away."""
+    path = small_run.parent.parent / "shared.safetensors"
+    main(["export", "--ckpt_path", str(small_run), "--output", str(path)])
+    return path

@@ -1,4 +1,4 @@
-"""Checkpoints at an address, served from this machine."""
+"""Weights at an address, served from this machine."""
 
 import time
 from http.server import BaseHTTPRequestHandler
@@ -10,7 +10,6 @@ from lenet import load
 from lenet.errors import UserError
 from lenet.safety import remote
 from tests.conftest import QUIET
-from tests.hostile_checkpoints import Call, saved
 from tests.serving import serving
 
 
@@ -47,44 +46,47 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def site(good):
-    """Serve a checkpoint and worse, and give the address."""
-    bad = saved({"x": Call(bytearray, 10**12)}).read_bytes()
-    whole = good.read_bytes()
-    Handler.files = {"best.ckpt": whole, "bad": bad, "page": b"<html>", "cut": whole[:9000]}
+def site(good, shared):
+    """Serve weights and worse, and give the address."""
+    whole = shared.read_bytes()
+    Handler.files = {"lenet.safetensors": whole, "page": b"<html>", "cut": whole[:9000]}
     Handler.files |= {"short": whole[:9000], "huge": whole, "endless": whole, "empty": b""}
+    Handler.files["last.ckpt"] = good.read_bytes()
     Handler.asked = []
     with serving(Handler) as address:
         yield address
 
 
-def test_a_checkpoint_at_an_address_is_tested_and_gone_on_from(lenet, site, good):
-    url = f"{site}/best.ckpt"
+def test_weights_at_an_address_are_fetched_once_and_tested(lenet, site, shared):
+    url = f"{site}/lenet.safetensors"
     done = lenet("test", "--ckpt_path", url, *QUIET)
     assert done.code == 0, done.err
     assert f"Downloading {url} to" in done.err
-    [file] = Path("runs/downloads").rglob("best.ckpt")
-    assert file.read_bytes() == good.read_bytes()
+    [file] = Path("runs/downloads").rglob("lenet.safetensors")
+    assert file.read_bytes() == shared.read_bytes()
     assert (file.parent / "test.json").is_file()
-    options = ("--trainer.max_epochs", "2", "--trainer.limit_train_batches", "1")
-    done = lenet("fit", "--ckpt_path", url, *QUIET, *options)
-    assert done.code == 0, done.err
-    assert Path("runs/LeNet-Digits-1/checkpoints/best.ckpt").is_file()
     assert load(url).hparams.num_classes == 10
-    assert Handler.asked == ["best.ckpt"]  # once
-    assert lenet("test", "--ckpt_path", f"{site}/to?/best.ckpt", *QUIET).code == 0
+    assert Handler.asked == ["lenet.safetensors"]
+    assert lenet("test", "--ckpt_path", f"{site}/to?/lenet.safetensors", *QUIET).code == 0
+
+
+def test_training_does_not_resume_from_an_address(lenet, site):
+    done = lenet("fit", "--ckpt_path", f"{site}/last.ckpt", *QUIET)
+    assert done.code == 2
+    assert "no training progress" in done.err
+    assert not Handler.asked
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
         ("nothing", "no such page"),
-        ("bad", "refused, because it has more in it than tensors"),
-        ("page", "no checkpoint but text/html"),
-        ("cut", "not a whole checkpoint"),
-        ("empty", "not a whole checkpoint"),
+        ("page", "it is text/html, not safetensors"),
+        ("last.ckpt", "not safetensors"),
+        ("cut", "not a whole safetensors file"),
+        ("empty", "not a whole safetensors file"),
         ("short", "ended after 9,000 of 9,001 bytes"),
-        ("huge", "larger than 4 GB"),
+        ("huge", "larger than 2 GB"),
         ("to?/to?/nothing", "no such page"),
     ],
 )
@@ -92,7 +94,7 @@ def test_what_cannot_be_fetched_is_a_mistake_of_one_line(lenet, site, name, reas
     done = lenet("test", "--ckpt_path", f"{site}/{name}", *QUIET)
     assert done.code == 2
     assert "Traceback" not in done.err
-    assert f"--ckpt_path {site}/{name}: cannot be fetched" in done.err.splitlines()[-1]
+    assert f"--ckpt_path {site}/{name}: " in done.err.splitlines()[-1]
     assert reason in done.err.splitlines()[-1]
     assert not list(Path("runs").rglob("*.*"))
 
@@ -103,7 +105,7 @@ def test_an_address_that_leads_out_of_the_web_is_not_followed(lenet, site, monke
         monkeypatch.setattr(f"urllib.request.{handler}", lambda *_: pytest.fail("opened"))
     done = lenet("test", "--ckpt_path", f"{site}/to?{address}", *QUIET)
     assert done.code == 2
-    assert f"--ckpt_path {site}/to?{address}: cannot be fetched" in done.err.splitlines()[-1]
+    assert f"--ckpt_path {site}/to?{address}: cannot be downloaded" in done.err.splitlines()[-1]
     assert not list(Path("runs").rglob("*.*"))
 
 
@@ -115,7 +117,7 @@ def test_an_endless_or_silent_answer_is_given_up(site, monkeypatch):
     Handler.files["silent"] = b""
     monkeypatch.setattr(Handler, "end_headers", lambda self: time.sleep(20))
     started = time.perf_counter()
-    with pytest.raises(UserError, match="cannot be fetched"):
+    with pytest.raises(UserError, match="cannot be downloaded"):
         load(f"{site}/silent")
     assert time.perf_counter() - started < 10
 
@@ -133,4 +135,4 @@ def test_other_addresses_are_refused(lenet, url):
 def test_a_server_that_is_not_there_is_named(lenet):
     done = lenet("test", "--ckpt_path", "http://127.0.0.1:1/best.ckpt")
     assert done.code == 2
-    assert "cannot be fetched" in done.err.splitlines()[-1]
+    assert "cannot be downloaded" in done.err.splitlines()[-1]
