@@ -5,6 +5,7 @@ The one that matters is in there; this finds it and puts it into the words that 
 """
 
 import argparse
+import importlib
 import inspect
 import math
 import os
@@ -45,6 +46,11 @@ __all__ = [
     "subclasses",
 ]
 
+# A config's key that is no option, in the group of it.
+_NO_OPTION = (
+    r"^(?:Group '([^']+)' does not accept option|Subcommand '\w+' does not accept option|Option)"
+    r" '([^']+)'"
+)
 # Lines that tell what was tried, not what is wrong.
 _TRIED = re.compile(
     r"Does not validate against|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value type:"
@@ -157,11 +163,9 @@ def explain(
         return f"unexpected argument '{found[1]}': options start with --.{meant or see}"
     if found := re.match(r"unrecognized arguments: (--?[^\s=]+)", message):
         known = _known(parser, named or {})
-        meant = suggest(found[1].lstrip("-"), known, see)
-        if "--data.predict_path?" in meant and verb not in ("predict", "run"):
-            meant = " To predict images type lenet predict --data.predict_path."
+        meant = _for_command(suggest(found[1].lstrip("-"), known, see), verb)
         return f"{found[1]}: no such option.{meant}"
-    if found := re.search(r"(?:Group '([^']+)' does not accept option|^Option) '([^']+)'", message):
+    if found := re.match(_NO_OPTION, message):
         option = ".".join(filter(None, found.groups()))
         if option.partition(".")[0] in verbs:
             command, _, inner = option.partition(".")
@@ -171,7 +175,7 @@ def explain(
             )
         if found[1] and found[2].startswith(f"{found[1]}."):
             option = found[2]
-        meant = suggest(option, _known(parser, named or {}), see)
+        meant = _for_command(suggest(option, _known(parser, named or {}), see), verb)
         one = re.fullmatch(r" Did you mean --([\w.]+)\?", meant)
         return f"{option}: no such option.{f' Did you mean {one[1]}?' if one else meant}"
     if found := re.match(r"(?:Key must be a string, got: |Empty nested key: )(.*)", message):
@@ -187,6 +191,8 @@ def _explain_value(
     """Put into one line what is wrong with an option's value, or with the options of its class."""
     key, value, reason = _innermost(message)
     option = f"--{key}" if key else ""
+    if key.rpartition(".")[2] in _BASES:
+        _import_again(value)
     # Of the class that is nested deepest.
     paths = re.findall(r"class_path(?:='|': '| ')([\w.]+)", message.partition("Given value:")[0])
     if found := re.search(r"Option '([^']+?)\+?' is not accepted", reason):
@@ -269,6 +275,22 @@ def _innermost(message: str) -> tuple[str, str, str]:
     return ".".join(keys), value, reason or otherwise or " ".join(message.split())
 
 
+def _import_again(value: str) -> None:
+    """Raise what jsonargparse has caught while it imported the module of a class.
+
+    Args:
+        value: The class, as jsonargparse writes it: ``a.B`` or ``{'class_path': 'a.B'}``.
+    """
+    found = re.match(r"\[?(?:\{'class_path': |Namespace\(class_path=)?'?([\w.]+)\.\w+(?!\w)", value)
+    if not found or not all(name.isidentifier() for name in found[1].split(".")):
+        return
+    try:
+        importlib.import_module(found[1])
+    except ModuleNotFoundError as e:
+        if e.name is None or not f"{found[1]}.".startswith(f"{e.name}."):
+            raise  # of what the module imports
+
+
 def _arguments(class_paths: list[str]) -> Iterable[str]:
     if not class_paths:
         return []
@@ -307,6 +329,13 @@ def _options_of(cls: type, group: str) -> list[str]:
 
 def _group_of(action: argparse.Action) -> str:
     return action.dest.rpartition(".")[0]
+
+
+def _for_command(meant: str, verb: str) -> str:
+    """Name the command as well where an option is for another one."""
+    if "--data.predict_path?" in meant and verb not in ("predict", "run"):
+        return " To predict images type lenet predict --data.predict_path."
+    return meant
 
 
 def _meant_by(word: str, verb: str, args: Sequence[str], known: Known) -> str:
@@ -389,6 +418,7 @@ def check_seed(seed: int | bool) -> None:
     Raises:
         UserError: If it is out of range.
     """
+    _check_numbers("seed_everything", seed)
     if not 0 <= seed < 2**32:
         raise UserError(f"--seed_everything {seed}: must be from 0 to {2**32 - 1:,}.")
 

@@ -12,9 +12,7 @@ from tests.conftest import TINY
 # Each is a file of its own, since a module is imported once.
 BUGS = {
     "in_forward": (
-        "class Own(LeNet):\n"
-        "    def forward(self, images):\n"
-        "        return undefined(images)  # here\n",
+        "class Own(LeNet):\n    def forward(self, images):\n        undefined(images)  # here\n",
         NameError,
     ),
     "in_init": (
@@ -31,6 +29,7 @@ BUGS = {
     ),
     "at_import": ("undefined  # here\n", NameError),
     "at_import_value": ("int('x')  # here\n", ValueError),
+    "at_import_of_another": ("import no_such_module  # here\n", ModuleNotFoundError),
     "while_refusing": (
         "from lenet.errors import UserError\n"
         "class Own(LeNet):\n"
@@ -60,6 +59,16 @@ def test_a_bug_in_a_custom_model_keeps_its_file_and_line(lenet, place):
         lenet("fit", *TINY, "--model", f"bug_{place}.Own")
     assert type(bug.value) is kind
     assert fails_here(f"bug_{place}.py", bug)
+
+
+def test_a_bug_in_the_file_of_a_callback_keeps_its_line(lenet):
+    for number, given in enumerate(("[{}.Own]", "[{{class_path: {}.Own}}]")):
+        name = f"bug_in_callbacks_{number}"
+        Path(f"{name}.py").write_text("undefined  # here\n")
+        Path("c.yaml").write_text(f"trainer: {{callbacks: {given.format(name)}}}")
+        with pytest.raises(NameError) as bug:
+            lenet("fit", "--config", "c.yaml")
+        assert fails_here(f"{name}.py", bug)
 
 
 @pytest.mark.parametrize("hook", ["__init__", "on_train_start", "on_train_batch_end"])

@@ -12,7 +12,7 @@ from tests.conftest import DIGITS, TINY
 MISTAKES = {
     "a word": (
         "help",
-        "unexpected argument 'help': options start with --. See lenet fit --help.",
+        "unexpected argument 'help': options start with --. Did you mean --help?",
     ),
     "an option": ("--model.lrr 3", "--model.lrr: no such option. Did you mean --model.lr?"),
     "an option of another model": (
@@ -145,8 +145,7 @@ MISTAKES = {
     ),
     "an option of a class that is not chosen": (
         "--model.optimizer.momentum 0.9",
-        "--model.optimizer.momentum: no class is chosen yet. "
-        "Put --model.optimizer CLASS before it.",
+        "--model.optimizer.momentum: no class is chosen yet. Put --model.optimizer CLASS before",
     ),
     "a network of torchvision": (
         "--model resnet18",
@@ -220,7 +219,8 @@ WORDS = {
     "dataset": "Did you mean --data?",
     "pretrained": "Did you mean --model TorchvisionModel --model.weights DEFAULT?",
     "predict_path": "To predict images type lenet predict --data.predict_path.",
-    "name": "--trainer.default_root_dir names the folder of all runs.",
+    "name": "A run is named after its model and data. "
+    "--trainer.default_root_dir names the folder of all runs.",
     "resume": "Did you mean --ckpt_path last?",
     "compile": "Models are not compiled.",
     "widths": "ConvNet has --model.widths: put --model ConvNet first.",
@@ -253,9 +253,12 @@ def test_a_word_of_another_program_gets_the_option_here_in_a_config(lenet, word)
     )
 
 
-def test_the_command_in_a_config_is_taken_out_of_it(lenet):
-    Path("c.yaml").write_text("fit: {trainer: {max_epochs: 1}}")
-    assert "Move trainer.max_epochs out of fit." in the_line(lenet("fit", "--config", "c.yaml"))
+@pytest.mark.parametrize("options", [[], ["--print_config"]])
+def test_the_command_in_a_config_is_taken_out_of_it(lenet, options):
+    for verb in ("fit", "test"):
+        Path("c.yaml").write_text(f"{verb}: {{trainer: {{max_epochs: 1}}}}")
+        line = the_line(lenet("fit", "--config", "c.yaml", *options))
+        assert f"Move trainer.max_epochs out of {verb}." in line
 
 
 def test_an_option_of_the_class_in_use_comes_before_the_word_of_another_program(lenet):

@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 import pytest
 import torch
 
+from lenet import Digits, Trainer
 from lenet.__main__ import main
 from lenet.callbacks import EarlyStopping
 from lenet.models import ImageClassifier
@@ -191,12 +192,17 @@ def test_a_bug_in_a_model_of_a_folder_called_torch_is_not_called_a_damaged_check
     stopped, monkeypatch, tmp_path
 ):
     # It is called from within a step of the optimizer, as every model is.
-    shutil.copytree(stopped[20], "runs")
-    (tmp_path / "torch").mkdir()
-    (tmp_path / "torch" / "broken_model.py").write_text(MODEL)
-    monkeypatch.syspath_prepend(tmp_path / "torch")
+    folder = tmp_path / "torch" / "optim"
+    folder.mkdir(parents=True)
+    (folder / "broken_model.py").write_text(MODEL)
+    monkeypatch.syspath_prepend(folder)
+    import broken_model  # pyright: ignore[reportMissingImports]
+
+    options = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
+    trainer = Trainer(max_epochs=3, accelerator="cpu", enable_checkpointing=False, **options)
+    last = stopped[20] / "LeNet-Digits-1" / "checkpoints" / "last.ckpt"
     with pytest.raises(KeyError, match="nothing"):
-        main(["fit", "--ckpt_path", "last", "--model", "broken_model.Broken"])
+        trainer.fit(broken_model.Broken(), datamodule=Digits(), ckpt_path=str(last))
 
 
 def test_an_older_config_stays_in_its_run_whatever_the_folder_is_called(lenet, stopped):

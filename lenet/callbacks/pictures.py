@@ -188,7 +188,7 @@ def _features(path: Path, model: Any, data: ImageDataModule, title: str) -> Path
     first = shown.indices[:1]
     image = data.to_size(shown.images[first])
     ready = data.normalize(image, getattr(model, "input_range", None))
-    found, logits = stages(model, _network(model), ready.to(model.device))
+    found, logits = stages(model, _network(model), ready.to(model.device, model.dtype))
     truth = spelt(data.classes)[int(shown.labels[first])]
     return draw_features(path, image, found, logits, data.classes, truth, title)
 

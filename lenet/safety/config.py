@@ -24,6 +24,7 @@ MOST_ITEMS = 1_000
 # Each is a class, which costs a hundred times as much.
 FEW_ITEMS = {"callbacks": 50, "logger": 50}
 MOST_LENGTH = 10_000  # characters of a value
+MOST_BITS = 1_024  # of a whole number: Python refuses to print one of 4,300 digits
 # The same in C, where PyYAML has it: a megabyte would take the other one half a minute.
 SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -134,6 +135,8 @@ def _check_values(values: Any, key: str = "") -> None:
     if isinstance(values, dict):
         for name, value in values.items():
             _check_values(value, str(name).rpartition(".")[2].rstrip("+"))
+    elif isinstance(values, int) and values.bit_length() > MOST_BITS:
+        raise RefusedYAML(problem=f"{key}: a number of more than {MOST_BITS:,} bits".lstrip(": "))
     elif isinstance(values, (bytes, set)):
         raise RefusedYAML(problem=f"{key}: neither text, a number nor a list".lstrip(": "))
     elif isinstance(values, list):

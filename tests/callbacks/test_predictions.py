@@ -99,5 +99,5 @@ def test_results_of_an_evaluation_name_their_checkpoint(lenet):
     lenet("run", *TINY)
     with open("runs/LeNet-Digits-1/test.json") as file:
         found = json.load(file)
-    assert set(found) == {"checkpoint", "test/loss", "test/accuracy"}
+    assert set(found) == {"checkpoint", "data", "images", "test/loss", "test/accuracy"}
     assert found["checkpoint"].endswith("LeNet-Digits-1/checkpoints/best.ckpt")
