@@ -9,9 +9,9 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from lenet import MNIST, load
-from lenet.callbacks.drawing import INK, RED, draw, mosaic, show
 from lenet.data.augmentation import Distortions
 from lenet.models.rbf import BITMAPS
+from lenet.pictures.drawing import INK, RED, draw, mosaic, show
 
 GREY = {"cmap": "gray", "vmin": 0, "vmax": 255}
 # What each row of distortions.png shows, and the most that is done.

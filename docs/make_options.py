@@ -26,9 +26,9 @@ sys.path.insert(0, str(PAGE.parents[1]))
 
 from lenet import data, models  # noqa: E402
 from lenet.cli import GROUPS, LeNetCLI  # noqa: E402
+from lenet.cli.parser import LEAST  # noqa: E402
 from lenet.data.ranges import RANGES  # noqa: E402
 from lenet.models.optimization import ReduceLROnPlateau  # noqa: E402
-from lenet.parser import LEAST  # noqa: E402
 
 Row = tuple[str, str, str, str]  # option, type, default, meaning
 ROOMS = {"model": models, "data": data}

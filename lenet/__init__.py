@@ -4,10 +4,10 @@
 first used, so that ``lenet --version`` does not wait for PyTorch.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lenet.checkpoints import load
     from lenet.data import (
         CIFAR10,
         CIFAR100,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         ImageFolder,
     )
     from lenet.models import MLP, ConvNet, ImageClassifier, LeNet, LeNet5, TorchvisionModel
-    from lenet.trainer import Trainer
+    from lenet.training import Trainer, load
 
 __version__ = "0.1.0"
 
@@ -48,18 +48,20 @@ __all__ = [
     "load",
 ]
 
+# Where a public name comes from. All others are data sets.
+_ROOMS = {
+    "lenet.models": ("MLP", "ConvNet", "ImageClassifier", "LeNet", "LeNet5", "TorchvisionModel"),
+    "lenet.training": ("Trainer", "load"),
+    "lenet.data": __all__,
+}
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use."""
     if name not in __all__:
         raise AttributeError(f"module 'lenet' has no attribute {name!r}")
-    if name == "load":
-        from lenet.checkpoints import load
-
-        return load
-    from lenet import data, models, trainer
-
-    return next(getattr(room, name) for room in (models, data, trainer) if hasattr(room, name))
+    room = next(room for room, names in _ROOMS.items() if name in names)
+    return getattr(importlib.import_module(room), name)
 
 
 def __dir__() -> list[str]:

@@ -50,8 +50,8 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 def _run(args: list[str]) -> None:
     from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-    from lenet.allocation import keep_freed_memory
     from lenet.cli import LeNetCLI
+    from lenet.cli.allocation import keep_freed_memory
     from lenet.noise import hush
 
     hush()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lenet import parser
+from lenet.cli import parser
 from lenet.errors import UserError
 from tests.conftest import TINY
 

@@ -337,7 +337,7 @@ def test_what_is_switched_off_is_left_out(lenet, args, leaves):
     done = lenet("fit", *tiny, *args)
     assert done.code == 0, done.err
     files = {path.name for path in RUN.iterdir() if "events" not in path.name}
-    pictures = {"curves.png", "filters.png", "features.png"}  # tests/callbacks/test_pictures.py
+    pictures = {"curves.png", "filters.png", "features.png"}  # tests/pictures/test_callback.py
     assert files - {"hparams.yaml"} - pictures == leaves | {"started.txt"}
 
 

@@ -1,6 +1,5 @@
 """What the README and docs/ show is run, in each page's order, on small data."""
 
-import ast
 import re
 import shutil
 from pathlib import Path
@@ -166,49 +165,3 @@ def test_the_tree_of_the_readme_is_that_of_the_package():
     package = REPOSITORY / "lenet"
     files = {x.relative_to(package).as_posix() for x in package.rglob("*.*") if x.is_file()}
     assert shown == {x for x in files if not x.endswith(("__init__.py", ".pyc"))}
-
-
-def imported(path: Path) -> set[str]:
-    """Name the rooms that a file imports from, at its top or later."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "lenet":
-            names |= {f"lenet.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            names.add(node.module)
-    return {name.split(".")[1] for name in names if name.startswith("lenet.")}
-
-
-def test_what_a_room_may_know_is_what_it_imports():
-    package = REPOSITORY / "lenet"
-    rooms = {path.stem for path in package.iterdir() if not path.name.startswith("_")}
-    rows = re.findall(
-        r"^\| (`lenet/[^|]+) \| [^|]+ \| ([^|]+) \|$",
-        (REPOSITORY / "docs" / "design.md").read_text(),
-        re.MULTILINE,
-    )
-    assert len(rows) > 30
-    for files, knows in rows:
-        names = re.findall(r"`([\w/.]+)`", files)
-        folder = (REPOSITORY / names[0]).parent
-        paths = [REPOSITORY / name if "/" in name else folder / name for name in names]
-        paths = [*paths[0].glob("*.py")] if paths[0].is_dir() else paths
-        own = {paths[0].parent.stem, *(path.stem for path in paths)}
-        found = set().union(*map(imported, paths)) - {"errors", "writing", "__version__"} - own
-        assert set(re.findall(r"\w+", knows)) & rooms - own == found, files
-
-
-def test_the_rooms_of_the_design_are_those_of_the_package():
-    rooms = {
-        path.relative_to(REPOSITORY).as_posix()
-        for path in (REPOSITORY / "lenet").rglob("*.py")
-        if path.name != "__init__.py" and "demo" not in path.parts  # which is a room of its own
-    }
-    named = set()
-    for line in (REPOSITORY / "docs" / "design.md").read_text().splitlines():
-        # A row of the table: the first file of it has the folder of all.
-        found = re.findall(r"`([\w/]+\.py)`", line.split(" | ")[0]) if line[:1] == "|" else []
-        named |= {x if "/" in x else f"{found[0].rpartition('/')[0]}/{x}" for x in found}
-    assert named == rooms

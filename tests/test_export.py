@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
 import lenet as package
-from lenet import agreement, load
+from lenet import load
 from lenet.errors import UserError
-from lenet.export import export
+from lenet.export import agreement, export
 from lenet.models import ImageClassifier
 from tests.conftest import QUIET, REPOSITORY, TINY
 from tests.pages import blocks

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, ImageDraw
 
-from lenet.data.files import NAMED, decode
-from lenet.data.own import cell, find_images
+from lenet.data.images.files import NAMED, decode
+from lenet.data.images.user_images import cell, find_images
 from tests.conftest import QUIET, TINY
 from tests.small import write_folder
 
@@ -255,8 +255,8 @@ def test_large_images_are_decoded_one_at_a_time_in_bounded_memory(tmp_path):
 import resource
 from concurrent.futures import ThreadPoolExecutor
 from lenet import Digits
-from lenet.data.files import ImageFiles
-from lenet.data.own import OwnImages
+from lenet.data.images.files import ImageFiles
+from lenet.data.images.user_images import OwnImages
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 before = peak()
 ImageFiles({str(tmp_path)!r}, [f"{{i}}.png" for i in range(4)], 3, 32).scan(keep=True)

@@ -21,7 +21,7 @@ import torch
 
 from lenet.__main__ import main
 from lenet.models import ImageClassifier
-from lenet.writing import WholeCheckpointIO
+from lenet.training.checkpoint_io import WholeCheckpointIO
 from tests.conftest import QUIET
 
 STEPS = 27  # an epoch

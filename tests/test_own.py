@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from lenet.callbacks.own import MOST, write_pairs
+from lenet.pictures.pairs import MOST, write_pairs
 from tests.conftest import QUIET, TINY
 from tests.small import write_folder, write_image
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from lenet import Digits, LeNet, Trainer
-from lenet.callbacks import BestCheckpoint
 from lenet.errors import UserError
+from lenet.training import BestCheckpoint
 from tests.hostile_checkpoints import Call, saved
 
 SMALL = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False}

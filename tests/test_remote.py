@@ -8,7 +8,7 @@ import pytest
 
 from lenet import load
 from lenet.errors import UserError
-from lenet.safety import remote
+from lenet.runs import download
 from tests.conftest import QUIET
 from tests.serving import serving
 
@@ -110,10 +110,10 @@ def test_an_address_that_leads_out_of_the_web_is_not_followed(lenet, site, monke
 
 
 def test_an_endless_or_silent_answer_is_given_up(site, monkeypatch):
-    monkeypatch.setattr(remote, "MAX_SIZE", 3 << 20)
+    monkeypatch.setattr(download, "MAX_SIZE", 3 << 20)
     with pytest.raises(UserError, match="larger than"):
         load(f"{site}/endless")
-    monkeypatch.setattr(remote, "TIMEOUT", 0.2)
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
     Handler.files["silent"] = b""
     monkeypatch.setattr(Handler, "end_headers", lambda self: time.sleep(20))
     started = time.perf_counter()

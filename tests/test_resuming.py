@@ -11,8 +11,8 @@ import torch
 
 from lenet import Digits, Trainer
 from lenet.__main__ import main
-from lenet.callbacks import EarlyStopping
 from lenet.models import ImageClassifier
+from lenet.training import EarlyStopping
 from tests.conftest import TINY
 from tests.test_interruption import metrics, saved
 

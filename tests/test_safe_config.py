@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lenet.safety.config import MOST_DEPTH, MOST_NODES, load
+from lenet.runs.bounded_yaml import MOST_DEPTH, MOST_NODES, load
 
 LAUGHS = "\n".join(
     ["a0: &a0 [ha, ha]", *(f"a{i}: &a{i} [{', '.join(9 * [f'*a{i - 1}'])}]" for i in range(1, 30))]

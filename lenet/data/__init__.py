@@ -1,12 +1,12 @@
 """Data modules: what ``--data`` chooses, one family of data sets a file."""
 
 from lenet.data.base import ImageDataModule
-from lenet.data.cifar import CIFAR10, CIFAR100
-from lenet.data.digits import Digits
-from lenet.data.emnist import EMNIST
-from lenet.data.folder import ImageFolder
-from lenet.data.mnist import KMNIST, MNIST, QMNIST, FashionMNIST
-from lenet.data.usps import USPS
+from lenet.data.sets.cifar import CIFAR10, CIFAR100
+from lenet.data.sets.digits import Digits
+from lenet.data.sets.emnist import EMNIST
+from lenet.data.sets.folder import ImageFolder
+from lenet.data.sets.mnist import KMNIST, MNIST, QMNIST, FashionMNIST
+from lenet.data.sets.usps import USPS
 
 __all__ = [
     "CIFAR10",

@@ -21,11 +21,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lenet.data.augmentation import Distortions, batch_generator
-from lenet.data.files import Framing, frame
-from lenet.data.handwriting import Handwriting
-from lenet.data.ink import LONGEST
+from lenet.data.images.files import Framing, frame
+from lenet.data.images.handwriting import Handwriting
+from lenet.data.images.ink import LONGEST
+from lenet.data.images.user_images import OwnImages
 from lenet.data.memory import Images, TensorImages, loader, on_device
-from lenet.data.own import OwnImages
 from lenet.data.ranges import check_ranges, check_val_size
 from lenet.errors import UserError
 from lenet.hyperparameters import keep_plain

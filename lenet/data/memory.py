@@ -12,7 +12,7 @@ from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from lenet.data.files import ImageFiles, cores
+from lenet.data.images.files import ImageFiles, cores
 from lenet.errors import UserError
 
 __all__ = ["Images", "TensorImages", "as_it_is", "loader", "on_device"]

@@ -14,10 +14,10 @@ from PIL import Image
 from torch import Tensor
 
 from lenet import runs
-from lenet.callbacks.drawing import as_seen, mosaic
-from lenet.callbacks.features import Stage
 from lenet.demo.examples import Example
 from lenet.demo.reader import Answer
+from lenet.pictures.drawing import as_seen, mosaic
+from lenet.pictures.features import Stage
 
 __all__ = ["about_run", "bars", "layers", "source", "thumbnails"]
 

@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from lenet.data.files import why
+from lenet.data.images.files import why
 from lenet.demo import markup
 from lenet.demo.examples import INK, SIZE, drawn, of_the_test_set
 from lenet.demo.reader import Reader

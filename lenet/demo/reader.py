@@ -7,9 +7,9 @@ from typing import cast
 from PIL import Image
 from torch import Tensor
 
-from lenet.callbacks.features import Stage, some, stages
 from lenet.data import ImageDataModule
 from lenet.models import ImageClassifier
+from lenet.pictures.features import Stage, some, stages
 
 __all__ = ["Answer", "Reader"]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lenet.errors import UserError
 from lenet.hyperparameters import keep_plain
-from lenet.models.metrics import LossAndAccuracy
+from lenet.models.epoch_metrics import LossAndAccuracy
 from lenet.models.optimization import (
     OptimizerFactory,
     SchedulerFactory,

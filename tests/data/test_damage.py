@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision import datasets
 
 import lenet as package
-from lenet.data.mnist import PUBLISHED
+from lenet.data.sets.mnist import PUBLISHED
 from lenet.errors import UserError
 from tests.conftest import QUIET
 from tests.small import DATA

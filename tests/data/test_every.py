@@ -8,7 +8,7 @@ import torch
 
 import lenet as package
 from lenet.data import ImageDataModule
-from lenet.parser import subclasses
+from lenet.runs.trusted_names import subclasses
 from tests.conftest import QUIET
 from tests.small import DATA
 

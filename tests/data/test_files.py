@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lenet.data.files import ImageFiles, decode, is_colour
+from lenet.data.images.files import ImageFiles, decode, is_colour
 from lenet.errors import UserError
 from tests.small import write_image
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from lenet import ImageFolder
-from lenet.data.folder import spread
+from lenet.data.sets.folder import spread
 from tests.small import FOLDER_CLASSES, split_up, write_image
 
 
@@ -108,7 +108,7 @@ def test_decoded_as_it_goes_gives_the_same_images_labels_and_figures(photos, par
 
 def test_what_fits_is_held_in_memory_and_what_does_not_is_decoded_by_workers(photos, monkeypatch):
     assert ImageFolder().in_memory
-    monkeypatch.setattr("lenet.data.folder.MEMORY", 30 * 3 * 32 * 32 - 1)
+    monkeypatch.setattr("lenet.data.sets.folder.MEMORY", 30 * 3 * 32 * 32 - 1)
     monkeypatch.setattr("lenet.data.memory.cores", lambda: 2)
     data = ImageFolder()
     assert not data.in_memory

@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageDraw
 
 import lenet
-from lenet.data.handwriting import Handwriting
+from lenet.data.images.handwriting import Handwriting
 from tests.small import DATA
 
 

@@ -8,7 +8,7 @@ import torch
 from torchvision import datasets
 
 from lenet import EMNIST, KMNIST, QMNIST, FashionMNIST
-from lenet.data.idx import check_idx, read_idx
+from lenet.data.sets.idx import check_idx, read_idx
 from lenet.errors import UserError
 from tests.small import SPLITS, random_images, write_emnist, write_idx, write_mnist, write_qmnist
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from lenet.data.handwriting import Handwriting
+from lenet.data.images.handwriting import Handwriting
 from lenet.errors import UserError
 from tests.drawing import PAPERS, blank
 

@@ -10,7 +10,7 @@ from lenet.data import ImageDataModule
 from lenet.errors import UserError
 from lenet.models import ImageClassifier
 from lenet.models.base import LossAndAccuracy
-from lenet.parser import subclasses
+from lenet.runs.trusted_names import subclasses
 
 
 def test_figures_are_right_over_an_uneven_last_batch():

@@ -7,9 +7,9 @@ import torch
 from torch import nn, optim
 from torch.optim import lr_scheduler
 
-from lenet.callbacks.resuming import carry_over
 from lenet.errors import UserError
 from lenet.models.optimization import ReduceLROnPlateau, best_mode, check_schedule, schedule
+from lenet.training.resuming import carry_over
 
 
 def weights() -> list[nn.Parameter]:

@@ -1,0 +1,1 @@
+"""The data sets, a family in each file."""

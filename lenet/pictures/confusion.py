@@ -1,0 +1,124 @@
+"""The confusion matrix as a picture, and per class as a table."""
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from lenet.data.images.user_images import cell
+from lenet.pictures.drawing import BLUE, INK, RED, draw, shortened, spelt
+from lenet.writing import aside
+
+__all__ = ["draw_confusion", "per_class", "write_classes"]
+
+COUNTED = 40  # classes: with more, counts would be too small to read
+LISTED = 10  # most frequent confusions
+
+
+def per_class(counts: Tensor) -> dict[str, Tensor]:
+    """Work out what is known of each class.
+
+    Args:
+        counts: Images ``(K, K)`` by class and prediction.
+
+    Returns:
+        ``precision``, the part of its predictions that are right; ``recall``, the part of its
+        images that are found; ``f1``, the harmonic mean of both; each ``(K,)`` and NaN where there
+        is nothing to divide by; and ``support``, the number of its images.
+    """
+    counts = counts.double()
+    right, predicted, support = counts.diag(), counts.sum(dim=0), counts.sum(dim=1)
+    return {
+        "precision": right / predicted,
+        "recall": right / support,
+        "f1": 2 * right / (predicted + support),
+        "support": support.long(),
+    }
+
+
+def write_classes(path: Path, counts: Tensor, classes: Sequence[str]) -> Path:
+    """Write a row a class. What cannot be told, such as recall without an image, is left empty."""
+    columns = per_class(counts)
+    with aside(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["class", *columns])
+        rows = zip(classes, *(column.tolist() for column in columns.values()), strict=True)
+        for name, *parts, support in rows:
+            said = ["" if math.isnan(part) else f"{part:.6f}" for part in parts]
+            writer.writerow([cell(name), *said, support])
+    return path
+
+
+def draw_confusion(path: Path, counts: Tensor, classes: Sequence[str], title: str) -> Path:
+    """Draw images ``(K, K)`` by class (rows) and prediction (columns).
+
+    Right ones are blue, wrong ones red, the darker the more of the class's images. The most
+    frequent confusions are listed beside, since among many classes they are hard to find.
+    """
+    number = len(classes)
+    cell = 0.42 if number <= 20 else 0.3 if number <= COUNTED else 0.19 if number <= 64 else 0.15
+    side = max(4.2, cell * number)
+    names = [shortened(name, 18) for name in spelt(classes)]
+    longest = max(map(len, names))
+    beside = 1.8 + 0.14 * min(longest, 14)
+    margin = 0.9 + 0.085 * longest
+
+    def picture(figure: Figure) -> None:
+        figure.suptitle(title)
+        left, right = figure.subplots(1, 2, width_ratios=[side + margin, beside])
+        _draw_matrix(left, counts, names, side / number)
+        _list_confusions(right, counts, names)
+
+    return draw(path, (side + margin + beside + 0.2, side + margin + 0.3), picture)
+
+
+def _draw_matrix(axis: Axes, counts: Tensor, names: list[str], cell: float) -> None:
+    number = len(names)
+    shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+    wrong = shares.clone().fill_diagonal_(0)
+    # Errors are few where a network is good: their root, and the worst of them full red.
+    depth = (wrong / wrong.max().clamp(min=0.02)).sqrt() * 0.9
+    hue = torch.tensor(to_rgb(RED)).expand(number, number, 3).clone()
+    hue[range(number), range(number)] = torch.tensor(to_rgb(BLUE))
+    depth[range(number), range(number)] = shares.diag() * 0.9
+    colours = 1 - depth.unsqueeze(-1) * (1 - hue)
+    axis.imshow(colours.numpy())
+    axis.spines[:].set_visible(True)
+    size = min(9.0, 72 * cell * 0.62)
+    ticks = range(number)
+    axis.set_xticks(ticks, names, rotation=90 if max(map(len, names)) > 2 else 0, fontsize=size)
+    axis.set_yticks(ticks, names, fontsize=size)
+    axis.tick_params(length=0)
+    axis.set(xlabel="predicted", ylabel="truth")
+    axis.set_xticks([i + 0.5 for i in range(number - 1)], minor=True)
+    axis.set_yticks([i + 0.5 for i in range(number - 1)], minor=True)
+    axis.grid(which="minor", linewidth=0.5)
+    axis.tick_params(which="minor", length=0)
+    if number > COUNTED:
+        return
+    digits = max(3, len(str(int(counts.max()))))
+    size = min(10.0, 72 * cell * 1.4 / digits)
+    for i, j in counts.nonzero().tolist():
+        colour = "white" if depth[i, j] > 0.5 else INK
+        axis.text(j, i, str(int(counts[i, j])), ha="center", va="center", size=size, color=colour)
+
+
+def _list_confusions(axis: Axes, counts: Tensor, names: list[str]) -> None:
+    axis.set_axis_off()
+    total, right = int(counts.sum()), int(counts.diag().sum())
+    wrong = counts.clone().fill_diagonal_(0)
+    lines = [f"{right:,} of {total:,} right", f"{right / max(total, 1):.2%}", ""]
+    most = wrong.flatten().argsort(descending=True, stable=True)[:LISTED]
+    pairs = [divmod(place, len(names)) for place in most.tolist()]
+    found = [(int(wrong[pair]), *pair) for pair in pairs if wrong[pair]]
+    lines += ["Most frequent mistakes", ""] if found else []
+    lines += [
+        f"{shortened(names[i], 14)} taken for {shortened(names[j], 14)}: {n}" for n, i, j in found
+    ]
+    axis.text(0, 1, "\n".join(lines), va="top", transform=axis.transAxes, linespacing=1.5)

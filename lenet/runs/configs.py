@@ -1,0 +1,63 @@
+"""Reading a config, without looking into what its options mean."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lenet.errors import UserError
+from lenet.runs.bounded_yaml import RefusedYAML, load, read_text
+
+__all__ = ["flat", "read_config"]
+
+
+def read_config(config: str | Path, name: str = "") -> dict[str, Any]:
+    """Read a config, a file or the YAML itself, without looking into what its options mean.
+
+    Args:
+        config: The file, or the YAML.
+        name: What a mistake in it is reported under. By default the option that it is given by.
+
+    Raises:
+        UserError: If there is no such file, or it is not YAML with options in it.
+    """
+    name = name or f"--config {config}"
+    is_file = os.path.isfile(config)
+    text = read_text(config, name) if is_file else str(config)
+    try:
+        values = load(text)
+    except yaml.YAMLError as e:
+        what = "" if isinstance(e, RefusedYAML) else "not YAML, "
+        mark = getattr(e, "problem_mark", None)
+        # The end of a text is said to be on a line of its own.
+        line = f"line {min(mark.line, text.count(chr(10))) + 1}: " if mark else ""
+        problem = " ".join(str(getattr(e, "problem", None) or e).split())
+        raise UserError(f"{name}: {what}{line}{problem}.") from e
+    if values is None or isinstance(values, dict):
+        return values or {}
+    what = "not a file" if os.path.exists(config) else "no such file"
+    what = "a folder, not a file" if os.path.isdir(config) else what
+    what = "has no options in it" if is_file else what
+    raise UserError(f"{name}: {what}.{_nearest_config(config) if what == 'no such file' else ''}")
+
+
+def _nearest_config(config: str | Path) -> str:
+    """Ask for the YAML file of the same folder, or of configs/, whose name is the nearest."""
+    folders = (Path("configs"), Path(config).parent)
+    try:
+        files = {file.stem.lower(): file for folder in folders for file in folder.glob("*.y*ml")}
+    except (OSError, ValueError):  # what was given is no path at all
+        return ""
+    close = difflib.get_close_matches(Path(config).stem.lower(), files, n=1)
+    return f" Did you mean {files[close[0]]}?" if close else ""
+
+
+def flat(options: dict[str, Any]) -> dict[str, Any]:
+    """Spell groups of options as they are typed: ``{"trainer": {"devices": 1}}``, dotted."""
+    typed: dict[str, Any] = {}
+    for name, value in options.items():
+        inner = {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else None
+        typed |= {name: value} if inner is None else inner
+    return typed

@@ -1,0 +1,86 @@
+"""Finding the checkpoint that ``--ckpt_path`` means."""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from lenet.errors import UserError
+from lenet.runs.bounded_yaml import read_text
+from lenet.runs.folders import CONFIG, STARTED, folder_of
+
+__all__ = ["find_checkpoint"]
+
+_ALIASES = ("best", "last")
+
+
+def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -> Path:
+    """Find the file that ``--ckpt_path`` means.
+
+    Args:
+        ckpt_path: ``best`` or ``last`` of the newest run below the root that has one, a run's
+            folder, a file, or the address of a ``.safetensors`` file, which is fetched.
+        root: Folder below which runs are looked for, at any depth.
+        in_folder: Which checkpoint of a run's folder is meant, where it has both: ``best``, or
+            ``last`` to resume a training.
+
+    Raises:
+        UserError: If there is none, or a training cannot resume from it.
+    """
+    root = Path(root).expanduser().absolute()
+    if ckpt_path in _ALIASES:
+        found = list(_checkpoints_below(root, f"{ckpt_path}.ckpt"))
+        if found:
+            return max(found, key=_started)
+        raise UserError(
+            f"--ckpt_path {ckpt_path}: no run below {root} has checkpoints/{ckpt_path}.ckpt. "
+            "Train one with `lenet fit`, or name a run's folder, a file, or another root with "
+            "--trainer.default_root_dir."
+        )
+    if in_folder == "last" and (ckpt_path.endswith(".safetensors") or "://" in ckpt_path):
+        raise UserError(
+            f"--ckpt_path {ckpt_path}: has weights and no training progress, so training cannot "
+            "resume from it. Resume from a run: last, its folder, or its .ckpt file."
+        )
+    if "://" in ckpt_path:
+        from lenet.runs.download import fetch
+
+        return fetch(ckpt_path, root)
+    path = Path(ckpt_path).expanduser()
+    if path.is_file():
+        return path.absolute()
+    if path.is_dir():
+        for name in sorted(_ALIASES, key=lambda alias: alias != in_folder):
+            if (file := path / "checkpoints" / f"{name}.ckpt").is_file():
+                return file.absolute()
+        raise UserError(
+            f"--ckpt_path {ckpt_path}: this folder has no checkpoints/best.ckpt or last.ckpt, so "
+            "it is no run. Name one that has, or a file."
+        )
+    raise UserError(
+        f"--ckpt_path {ckpt_path}: no such file or folder. Give best, last, a run's folder or a "
+        "checkpoint file."
+    )
+
+
+def _checkpoints_below(root: Path, name: str) -> Iterator[Path]:
+    seen = set()
+    for folder, subfolders, _ in os.walk(root, followlinks=True):
+        if (real := os.path.realpath(folder)) in seen:
+            subfolders.clear()  # a link that leads back
+            continue
+        seen.add(real)
+        if "checkpoints" in subfolders:
+            subfolders.clear()  # runs do not hold runs
+            if (file := Path(folder) / "checkpoints" / name).is_file():
+                yield file
+
+
+def _started(checkpoint: Path) -> tuple[float, str]:
+    folder = folder_of(checkpoint)
+    try:
+        said = read_text(folder / STARTED)
+        return datetime.fromisoformat(said.strip()).timestamp(), str(checkpoint)
+    except (OSError, OverflowError, ValueError):  # a run of before, or none of ours
+        config = folder / CONFIG
+        return (config if config.is_file() else checkpoint).stat().st_mtime, str(checkpoint)

@@ -1,0 +1,161 @@
+"""Which names out of a file may be used as classes.
+
+A checkpoint and a run's config name classes, of a model and its optimizer, and to use a name is to
+import a module. Used are classes that ``lenet``, ``torch.optim`` and ``torch.nn`` define, and those
+that the command itself names. It is asked only where the type of an option can be a class: the
+value of any other option is text, whatever it is.
+"""
+
+import importlib
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from lightning.pytorch import LightningDataModule
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from lenet.errors import UserError
+
+__all__ = ["ALLOWED", "ALLOWED_IN_RUNS", "check_names", "subclasses"]
+
+ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
+ALLOWED_IN_RUNS = (*ALLOWED, "lightning.pytorch.", "lightning.fabric.")  # callbacks, loggers
+_KINDS = (Optimizer, LRScheduler, nn.Module, LightningDataModule)
+# Types whose values are no classes to import, and types that are made of others.
+_PLAIN = (str, int, float, bool, NoneType, Path, timedelta)
+_COMPOSED = (Union, UnionType, list, tuple, set, dict, Sequence, Iterable, Mapping)
+
+
+def check_names(
+    values: Mapping[str, Any],
+    path: Path,
+    named: Collection[str] = (),
+    allowed: tuple[str, ...] = ALLOWED,
+    groups: Mapping[str, type] | None = None,
+) -> None:
+    """Refuse values out of a file that would make the program import a stranger's module.
+
+    Args:
+        values: Options by name, nested as in a config.
+        path: The file, for the message.
+        named: Class paths that the user named, and so trusts.
+        allowed: Beginnings of class paths that need no naming.
+        groups: Classes whose arguments are options, by the options' group.
+
+    Raises:
+        UserError: If an option names a class that is neither ours, nor PyTorch's, nor named.
+    """
+    check = _Check(path, named, allowed)
+    for group, value in values.items():
+        owner = (groups or {}).get(group)
+        if owner is not None and isinstance(value, dict) and "class_path" not in value:
+            check.arguments(value, group, owner)
+        else:
+            check.value(value, group)
+
+
+class _Check:
+    """The check of one file."""
+
+    def __init__(self, path: Path, named: Collection[str], allowed: tuple[str, ...]):
+        self.path, self.named, self.allowed = path, named, allowed
+
+    def value(self, value: Any, option: str) -> None:
+        """Check the value of an option that can be a class."""
+        if isinstance(value, str):
+            if not self._may_be_used(value):
+                self._refuse(value, option)
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                self.value(item, option)
+        elif isinstance(value, dict) and "class_path" in value:
+            class_path, arguments = value["class_path"], value.get("init_args") or {}
+            is_spec = isinstance(class_path, str) and isinstance(arguments, dict)
+            if not is_spec or set(value) - {"class_path", "init_args"}:
+                raise UserError(f"{self.path}: {option} does not name a class with its options.")
+            if not self._is_trusted(class_path):
+                self._refuse(class_path, option)
+            module, _, name = class_path.rpartition(".")
+            self.arguments(arguments, option, getattr(importlib.import_module(module), name, None))
+        elif isinstance(value, dict):
+            self.arguments(value, option, None)
+
+    def arguments(self, values: dict[Any, Any], option: str, owner: Any) -> None:
+        """Check the arguments of a class, as far as their types can be classes."""
+        for name, value in values.items():
+            if _can_be_class(_type_of(owner, str(name).rstrip("+"))):
+                self.value(value, f"{option}.{name}")
+
+    def _refuse(self, text: str, option: str) -> None:
+        raise UserError(
+            f"{self.path} names {text!r}, which is not part of lenet. To use it is to run it: if "
+            f"you trust it, say so by naming it yourself: --{option} {text}."
+        )
+
+    def _may_be_used(self, text: str) -> bool:
+        """Tell whether jsonargparse may read a text: as a class, and as nothing else.
+
+        It would read what is more than a name as YAML, which can name a class and its arguments,
+        and a name of a file as that file.
+        """
+        if text in self.named:
+            return True
+        if not re.fullmatch(r"\w+(\.\w+)*", text):
+            return False
+        if any(os.path.exists(place) for place in (text, self.path.parent / text)):
+            return False
+        return "." not in text or self._is_trusted(text)
+
+    def _is_trusted(self, class_path: str) -> bool:
+        """Tell whether a class path is named, or of a class below the allowed modules.
+
+        A class that is defined there: ``torch.nn.parallel.distributed.os.system`` begins well too.
+        """
+        if class_path in self.named:
+            return True
+        module, _, name = class_path.rpartition(".")
+        if not class_path.startswith(self.allowed):
+            return False
+        try:
+            found = getattr(importlib.import_module(module), name, None)
+        except ImportError:
+            return False
+        if not f"{getattr(found, '__module__', '')}.".startswith(self.allowed):
+            return False
+        if isinstance(found, type):
+            return module.startswith("lightning.") or issubclass(found, _KINDS)
+        return module in ("torch.nn.functional", "torch.nn.init")
+
+
+def _type_of(cls: Any, argument: str) -> Any:
+    """Give the type of a constructor's argument, also where ``**kwargs`` passes it on."""
+    for base in cls.__mro__ if isinstance(cls, type) else ():
+        try:
+            types = get_type_hints(base.__init__)
+        except Exception:  # a name that is there for type checkers alone
+            return Any
+        if argument in types:
+            return types[argument]
+    return Any
+
+
+def _can_be_class(kind: Any) -> bool:
+    """Tell whether an option of a type can be a class. Of an unknown type it can."""
+    if kind in _PLAIN or get_origin(kind) is Literal:
+        return False
+    return get_origin(kind) not in _COMPOSED or any(
+        _can_be_class(inner) for inner in get_args(kind) if inner is not ...
+    )
+
+
+def subclasses(cls: type) -> Iterator[type[Any]]:
+    """Go through all classes that are derived from a class, at any depth."""
+    for subclass in cls.__subclasses__():
+        yield subclass
+        yield from subclasses(subclass)

@@ -1,0 +1,302 @@
+"""The trainer: its methods are the commands."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch.callbacks import (
+    BatchSizeFinder,
+    LearningRateFinder,
+    ModelCheckpoint,
+    WeightAveraging,
+)
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.multiprocessing.spawn import ProcessRaisedException
+
+from lenet import runs
+from lenet.errors import UserError
+from lenet.runs import checkpoints
+from lenet.training.checkpoint_io import WholeCheckpointIO
+from lenet.training.checkpointing import BestCheckpoint, LastCheckpoint
+from lenet.training.finite_loss import FiniteLoss
+from lenet.training.interruption import Interruption
+from lenet.training.metrics_file import MetricsFile
+from lenet.training.results import show
+from lenet.training.resuming import Resuming
+
+__all__ = ["Trainer"]
+
+
+class Trainer(pl.Trainer):
+    """Lightning's trainer, with commands of our own and only safe checkpoints.
+
+    A checkpoint is found by the same words in Python as on the command line, and inspected before
+    it is read with ``weights_only=True``: it runs no code. Run folders, and the callbacks that
+    keep the best and the last weights there, are made by the command line. From Python what is
+    kept is up to the callbacks, as with Lightning's own trainer.
+
+    Args:
+        default_root_dir: Folder that runs are made in and looked for.
+        **kwargs: Passed on to Lightning's trainer.
+
+    Raises:
+        UserError: If a callback of Lightning's changes what a run has recorded.
+    """
+
+    run_dir: str | None = None  # where a run's files go, if the command line knows
+    callbacks: list[pl.Callback]
+
+    def __init__(self, *, default_root_dir: str | Path | None = None, **kwargs):
+        given = kwargs.pop("callbacks", None) or []
+        given = given if isinstance(given, list) else [given]
+        super().__init__(
+            default_root_dir=default_root_dir, callbacks=[*given, Resuming()], **kwargs
+        )
+        for callback in self.callbacks:
+            _check_callback(callback)
+
+    def use_folder(self, run_dir: str | None, trains: bool, keeps: bool, logs: bool) -> None:
+        """Let a run's files go to its folder.
+
+        Args:
+            run_dir: The folder. Processes other than the first need not know.
+            trains: Whether this is a training, which can be interrupted.
+            keeps: Whether checkpoints are kept.
+            logs: Whether figures are logged.
+        """
+        self.run_dir = run_dir
+        if keeps:
+            self.callbacks.append(LastCheckpoint())
+            for callback in self.checkpoint_callbacks:
+                if run_dir is not None and isinstance(callback, ModelCheckpoint):
+                    callback.dirpath = callback.dirpath or os.path.join(run_dir, "checkpoints")
+        if trains:
+            self.callbacks += [FiniteLoss(), Interruption(keeps)]
+        if logs:
+            root = run_dir or self.default_root_dir
+            board = TensorBoardLogger(root, name="", version="", default_hp_metric=False)
+            self.loggers = [board, MetricsFile(root)]
+
+    @property
+    def best(self) -> BestCheckpoint | None:
+        """The callback that keeps the best weights, if one does."""
+        return next((c for c in self.callbacks if isinstance(c, BestCheckpoint)), None)
+
+    @property
+    def log_dir(self) -> str | None:
+        """The run's folder, the same on all devices. Ask on all of them at once."""
+        return self.strategy.broadcast(self.run_dir) or super().log_dir
+
+    def fit(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        model: pl.LightningModule,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        datamodule: pl.LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Train, and keep the best weights.
+
+        Args:
+            model: Model to train.
+            train_dataloaders: Training data, if not from a data module.
+            val_dataloaders: Validation data, if not from a data module.
+            datamodule: Data module to train on.
+            ckpt_path: Checkpoint to go on from: ``best`` or ``last`` of the newest run, a run's
+                folder (its last), or a file. From a run's last checkpoint, that run
+                goes on; from any other, a new run is started. By default training starts afresh.
+        """
+        ckpt_path = self._safe(ckpt_path, in_folder="last")
+        try:
+            with _mistakes_of_processes():
+                super().fit(
+                    model,
+                    train_dataloaders,
+                    val_dataloaders,
+                    datamodule,
+                    ckpt_path,
+                    weights_only=True,
+                )
+            self._recall_best()
+        except BaseException:
+            runs.discard(self.run_dir, self._steps_made())
+            raise
+
+    def validate(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        model: pl.LightningModule | None = None,
+        dataloaders: Any = None,
+        ckpt_path: str | None = None,
+        verbose: bool = True,
+        datamodule: pl.LightningDataModule | None = None,
+    ) -> Any:
+        """Measure loss and accuracy on the validation set.
+
+        Args:
+            model: Model to measure.
+            dataloaders: Data, if not from a data module.
+            ckpt_path: Checkpoint to measure: ``best`` or ``last`` of the newest run, a run's folder
+                (its best), a file, or the address of a .safetensors file.
+            verbose: Whether to print the figures.
+            datamodule: Data module to measure on.
+        """
+        ckpt_path = self._safe(ckpt_path)
+        with _mistakes_of_processes():
+            rows = super().validate(
+                model, dataloaders, ckpt_path, False, datamodule, weights_only=True
+            )
+        return show(rows, verbose)
+
+    def test(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        model: pl.LightningModule | None = None,
+        dataloaders: Any = None,
+        ckpt_path: str | None = None,
+        verbose: bool = True,
+        datamodule: pl.LightningDataModule | None = None,
+    ) -> Any:
+        """Measure loss and accuracy on the test set.
+
+        Args:
+            model: Model to measure.
+            dataloaders: Data, if not from a data module.
+            ckpt_path: Checkpoint to measure: ``best`` or ``last`` of the newest run, a run's folder
+                (its best), a file, or the address of a .safetensors file.
+            verbose: Whether to print the figures.
+            datamodule: Data module to measure on.
+        """
+        ckpt_path = self._safe(ckpt_path)
+        with _mistakes_of_processes():
+            rows = super().test(model, dataloaders, ckpt_path, False, datamodule, weights_only=True)
+        return show(rows, verbose)
+
+    def predict(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        model: pl.LightningModule | None = None,
+        dataloaders: Any = None,
+        datamodule: pl.LightningDataModule | None = None,
+        return_predictions: bool | None = None,
+        ckpt_path: str | None = None,
+    ) -> Any:
+        """Predict the test images, or one's own: a table of all, pictures, a contact sheet.
+
+        Args:
+            model: Model to predict with.
+            dataloaders: Images, if not from a data module.
+            datamodule: Data module to predict on.
+            return_predictions: Whether to return the probabilities, for Python.
+            ckpt_path: Checkpoint to predict with: ``best`` or ``last`` of the newest run, a run's
+                folder (its best), a file, or the address of a .safetensors file.
+        """
+        ckpt_path = self._safe(ckpt_path)
+        with _mistakes_of_processes():
+            return super().predict(
+                model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only=True
+            )
+
+    def run(
+        self,
+        model: pl.LightningModule,
+        datamodule: pl.LightningDataModule,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Train, then validate, test and predict with the best weights, in one command.
+
+        Args:
+            model: Model to train.
+            datamodule: Data module to train and measure on.
+            ckpt_path: Checkpoint to go on from: ``best`` or ``last`` of the newest run, a run's
+                folder (its last), or a file. By default training starts afresh.
+        """
+        self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path)
+        # It has averaged. From now on it would take the weights before the average out of a
+        # checkpoint (Lightning 2.6), where those that are kept are the averaged ones.
+        self.callbacks = [c for c in self.callbacks if not isinstance(c, WeightAveraging)]
+        best = (self.best and self.best.best_model_path) or None  # None: the weights as they are
+        if getattr(datamodule, "val_size", None) != 0:
+            self.validate(model, datamodule=datamodule, ckpt_path=best)
+        self.test(model, datamodule=datamodule, ckpt_path=best)
+        self.predict(model, datamodule=datamodule, ckpt_path=best, return_predictions=False)
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run any of Lightning's loops, the one place that restores a checkpoint."""
+        runs.check_writable(self.run_dir)
+        if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
+            self.strategy.checkpoint_io = WholeCheckpointIO()
+        # Not is_global_zero: a process that was spawned learns its number later.
+        trains = self.training and self.local_rank == 0 and self.node_rank == 0
+        with runs.taken(self.run_dir if trains else None):
+            return super()._run(*args, **kwargs)
+
+    def _steps_made(self) -> int:
+        """Count the steps of this training, without those of the checkpoint it began with."""
+        for callback in self.callbacks:
+            if isinstance(callback, Interruption):
+                began = callback.began_at
+                return 0 if began is None else self.global_step - began
+        return self.global_step
+
+    def _recall_best(self) -> None:
+        """Learn what the best weights are where processes were spawned to train.
+
+        Lightning hands the path of one callback back to the first process, and no score (2.6).
+        """
+        best = self.best
+        if best is None or best.best_model_score is not None or not os.path.isfile(best.path):
+            return
+        checkpoint = torch.load(best.path, map_location="cpu", weights_only=True, mmap=True)
+        state = checkpoint["callbacks"].get(best.state_key, {})
+        best.best_model_path, best.best_model_score = best.path, state.get("best_model_score")
+
+    def _safe(self, ckpt_path: str | Path | None, in_folder: str = "best") -> str | None:
+        """Find a checkpoint, and refuse one that is not safe to read before Lightning reads it."""
+        path = self.find(ckpt_path, in_folder)
+        if path is None:
+            return None
+        checkpoints.inspect(path)
+        return str(path)
+
+    def find(self, ckpt_path: str | Path | None, in_folder: str = "best") -> Path | None:
+        """Find a checkpoint: one that this trainer has kept, or as the command line does."""
+        if not ckpt_path:
+            return None
+        keepers = (self.best, *self.checkpoint_callbacks)
+        kept = [getattr(callback, f"{ckpt_path}_model_path", "") for callback in keepers]
+        if ckpt_path in ("best", "last") and any(kept):
+            return Path(next(filter(None, kept))).absolute()
+        return runs.find_checkpoint(str(ckpt_path), self.default_root_dir, in_folder)
+
+
+@contextlib.contextmanager
+def _mistakes_of_processes() -> Iterator[None]:
+    """Raise a user's mistake that a spawned process has seen, and not the text of its traceback."""
+    try:
+        yield
+    except ProcessRaisedException as e:
+        name = f"{UserError.__module__}.{UserError.__name__}"
+        _, found, said = str(e).rpartition(f"\n{name}: ")
+        if not found:
+            raise
+        message, _, table = said.strip().partition("\n")
+        raise UserError(message, table) from e
+
+
+def _check_callback(callback: pl.Callback) -> None:
+    """Refuse Lightning's finders, which forget the checkpoint that a training is resumed from.
+
+    They also change the optimizer, but not its schedule or the run's config.
+    """
+    options = {LearningRateFinder: "--model.lr", BatchSizeFinder: "--data.batch_size"}
+    methods = {LearningRateFinder: "lr_find", BatchSizeFinder: "scale_batch_size"}
+    for cls, option in options.items():
+        if isinstance(callback, cls):
+            raise UserError(
+                f"--trainer.callbacks {type(callback).__name__}: not supported, since a run would "
+                f"train with another value than it records. Set {option}. From Python, "
+                f"Tuner(trainer).{methods[cls]}(model, datamodule=data) finds a value."
+            )
