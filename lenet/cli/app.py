@@ -118,10 +118,9 @@ class LeNetCLI(LightningCLI):
             parser.add_lightning_class_args(cast(Any, GROUPS[group]), group)
         parser.set_defaults({"model": {"class_path": "LeNet"}, "data": {"class_path": "MNIST"}})
         for name in checkpoint_defaults.LINKED:
-            agreed, target = (
-                checkpoint_defaults.agreement(name, self.trained),
-                f"model.init_args.{name}",
-            )
+            agreed = checkpoint_defaults.agreement(name, self.trained)
+            agreed = construction.let_through(agreed)
+            target = f"model.init_args.{name}"
             parser.link_arguments(f"data.{name}", target, agreed, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
