@@ -25,7 +25,7 @@ PAGE = Path(__file__).absolute().with_name("options.md")
 sys.path.insert(0, str(PAGE.parents[1]))
 
 from lenet import data, models  # noqa: E402
-from lenet.cli import GROUPS, LeNetCLI  # noqa: E402
+from lenet.cli import COMMANDS, GROUPS, LeNetCLI  # noqa: E402
 from lenet.cli.parser import LEAST  # noqa: E402
 from lenet.data.ranges import RANGES  # noqa: E402
 from lenet.models.optimization import ReduceLROnPlateau  # noqa: E402
@@ -72,20 +72,21 @@ to Lightning.
 
 def parsers() -> tuple[Any, dict[str, Any]]:
     """Give the parser of ``lenet`` and those of its commands, each with its own defaults."""
-    cli: Any = LeNetCLI.__new__(LeNetCLI)
-
-    def parse_arguments(*_: Any) -> None:
+    commands = {}
+    for verb in COMMANDS:
+        cli: Any = LeNetCLI.__new__(LeNetCLI)
         stops: Any = SimpleNamespace(parse_args=sys.exit)  # where all defaults are set
-        for verb in cli.subcommands():
-            with contextlib.suppress(SystemExit):
-                no_runs = ("--trainer.default_root_dir", os.devnull)
-                LeNetCLI.parse_arguments(cli, stops, [verb, *no_runs])
-        sys.exit()
-
-    cli.parse_arguments = parse_arguments
+        cli.parse_arguments = lambda _, args, cli=cli, stops=stops: LeNetCLI.parse_arguments(
+            cli, stops, args
+        )
+        with contextlib.suppress(SystemExit):
+            cli.__init__([verb, "--trainer.default_root_dir", os.devnull])
+        commands[verb] = cli.command_parser
+    cli = LeNetCLI.__new__(LeNetCLI)
+    cli.parse_arguments = lambda *_: sys.exit()
     with contextlib.suppress(SystemExit):
         cli.__init__([])
-    return cli.parser, cli._subcommand_parsers
+    return cli.parser, commands
 
 
 def plain(text: str) -> str:

@@ -32,7 +32,7 @@ def options() -> dict[str, str]:
         cli: Any = LeNetCLI.__new__(LeNetCLI)
         cli.parse_arguments = lambda *_: sys.exit()
         cli.__init__(["fit"])
-    found = options_of(cli._subcommand_parsers["fit"])
+    found = options_of(cli.command_parser)
     for name in lenet.__all__:
         cls = getattr(lenet, name)
         for group, base in (("model", ImageClassifier), ("data", ImageDataModule)):

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision import datasets
 
 import lenet
-from lenet.data import emnist
+from lenet.data.sets import emnist
 
 # What --data takes, and the arguments that some take beside.
 DATA = (

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from lightning.pytorch.cli import LightningCLI
 
-from lenet.cli import LeNetCLI
 from tests.conftest import QUIET, REPOSITORY, TINY
 
 CONFIGS = sorted((REPOSITORY / "configs").glob("*.yaml"))
@@ -272,13 +270,14 @@ def test_training_from_the_best_weights_starts_a_new_run(lenet):
     assert (RUN / "metrics.csv").read_bytes() == before
 
 
-def test_lightning_still_calls_the_method_that_is_replaced(lenet, monkeypatch):
-    # A checkpoint's hyperparameters would silently beat the options if Lightning renamed it.
-    called = []
-    monkeypatch.setattr(LeNetCLI, "_parse_ckpt_path", lambda _: called.append(1))
-    lenet("fit", *TINY, "--trainer.fast_dev_run", "true")
-    assert len(called) == 1
-    assert "_parse_ckpt_path" in vars(LightningCLI)
+def test_hyperparameters_of_a_checkpoint_file_do_not_override_an_option(lenet):
+    lenet("fit", *TINY)
+    losses = []
+    for path in ("best", RUN / "checkpoints" / "best.ckpt"):
+        for options in ((), ("--model.activation", "tanh")):
+            assert lenet("test", "--ckpt_path", path, *options, *QUIET).code == 0
+            losses.append(result("test")["test/loss"])
+    assert losses[0] == losses[2] != losses[1] == losses[3]
 
 
 # Optimizers and schedules by name

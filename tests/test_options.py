@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import lenet
-from lenet.cli import LeNetCLI
+from lenet.cli import COMMANDS, LeNetCLI
 from lenet.data import ImageDataModule
 from lenet.models import ImageClassifier
 from tests.conftest import REPOSITORY
@@ -35,11 +35,14 @@ def rows(text: str) -> dict[str, list[str]]:
 
 def parsers() -> dict[str, Any]:
     """Give the parser of each command, before any command is parsed."""
-    cli: Any = LeNetCLI.__new__(LeNetCLI)
-    cli.parse_arguments = lambda *_: sys.exit()
-    with contextlib.suppress(SystemExit):
-        cli.__init__([])
-    return {"": cli.parser, **cli._subcommand_parsers}
+    found = {}
+    for verb in ("", *COMMANDS):
+        cli: Any = LeNetCLI.__new__(LeNetCLI)
+        cli.parse_arguments = lambda *_: sys.exit()
+        with contextlib.suppress(SystemExit):
+            cli.__init__([verb] if verb else [])
+        found[verb] = cli.command_parser if verb else cli.parser
+    return found
 
 
 def test_the_page_is_what_its_generator_makes():

@@ -1,5 +1,5 @@
 """The command line."""
 
-from lenet.cli.app import GROUPS, LeNetCLI
+from lenet.cli.app import COMMANDS, GROUPS, LeNetCLI
 
-__all__ = ["GROUPS", "LeNetCLI"]
+__all__ = ["COMMANDS", "GROUPS", "LeNetCLI"]

@@ -43,6 +43,17 @@ GROUPS = {
     "pictures": Pictures,
     "trainer": training.Trainer,
 }
+# Each command, and those of its arguments that are no options.
+_EVALUATION = {"model", "dataloaders", "datamodule", "verbose", "return_predictions"}
+COMMANDS = {
+    "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
+    "validate": _EVALUATION,
+    "test": _EVALUATION,
+    "predict": _EVALUATION,
+    "run": {"model", "datamodule"},
+    "export": {"model", "datamodule"},
+    "demo": {"model", "datamodule"},
+}
 ABOUT = "Train, evaluate and explain small image classifiers."
 
 
@@ -57,7 +68,7 @@ class LeNetCLI(LightningCLI):
         self.checkpoint_path: Path | None = None
         self.trained: dict[str, Any] = {}  # sizes that the checkpoint's model was trained for
         self.other_data: str | None = None  # folder of results on other data than the checkpoint's
-        self.asked = args[0] if args and args[0] in self.subcommands() else None
+        self.verb = next((arg for arg in args if arg in COMMANDS), None)
         bound_what_is_read()
         super().__init__(
             ImageClassifier,
@@ -74,33 +85,15 @@ class LeNetCLI(LightningCLI):
             auto_configure_optimizers=False,
         )
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Name the commands and the arguments of theirs that are no options."""
-        evaluation = {"model", "dataloaders", "datamodule", "verbose", "return_predictions"}
-        return {
-            "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
-            "validate": evaluation,
-            "test": evaluation,
-            "predict": evaluation,
-            "run": {"model", "datamodule"},
-            "export": {"model", "datamodule"},
-            "demo": {"model", "datamodule"},
-        }
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Name the command that is typed, or else all: the parsers of all seven take 0.3 s."""
+        return {verb: COMMANDS[verb] for verb in ([self.verb] if self.verb else COMMANDS)}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Make a parser that takes no abbreviations: a misspelt option is a mistake."""
         return super().init_parser(
             **{"allow_abbrev": False, "dump_header": [f"lenet=={__version__}"], **kwargs}
         )
-
-    def _prepare_subcommand_parser(
-        self, klass: type, subcommand: str, **kwargs: Any
-    ) -> LightningArgumentParser:
-        """Fill the parser of the command that is asked for: all seven take 0.3 s."""
-        if self.asked not in (None, subcommand):
-            return self.init_parser(**kwargs)
-        return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the seed, whose help by Lightning is not what it does, and the number of threads."""
@@ -114,6 +107,7 @@ class LeNetCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks that are always there, the defaults, and what data tells the model."""
+        self.command_parser = parser
         for group in ("checkpoint", "early_stopping", "predictions", "pictures"):
             parser.add_lightning_class_args(cast(Any, GROUPS[group]), group)
         parser.set_defaults({"model": {"class_path": "LeNet"}, "data": {"class_path": "MNIST"}})
@@ -125,13 +119,13 @@ class LeNetCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, with the checkpoint's model and data as defaults where one is meant."""
-        verb = next((arg for arg in args if arg in self.subcommands()), None)
+        verb = self.verb
         missing, named = None, {}
         if verb is not None:
             args = configs_first(args, verb)
             seen, evaluates = Glance.at(verb, args), verb not in ("fit", "run")
             named = seen.classes
-            subparser = self._subcommand_parsers[verb]
+            subparser = self.command_parser
             if evaluates:
                 subparser.set_defaults({"ckpt_path": "best"})
             if seen.ckpt_path or evaluates:
@@ -148,11 +142,12 @@ class LeNetCLI(LightningCLI):
                     missing = e  # --help and --print_config need no checkpoint
         self.config = parse(parser, args, verb or "", named)
         if verb is None:
-            raise UserError(f"no command typed. There are {', '.join(self.subcommands())}.")
+            raise UserError(f"no command typed. There are {', '.join(COMMANDS)}.")
         if missing is not None:
             raise missing
         if self.checkpoint_path is not None:
-            self.config[verb]["ckpt_path"] = str(self.checkpoint_path)
+            # Not yet the file: Lightning would let its hyperparameters override the options.
+            self.config[verb]["ckpt_path"] = None
             _say(f"Checkpoint: {runs.short(self.checkpoint_path)}", file=sys.stderr)
         check_seed(self.config[verb]["seed_everything"])
         for group, cls in GROUPS.items():
@@ -188,11 +183,10 @@ class LeNetCLI(LightningCLI):
                     known = nearest(name, [action.dest for action in parser._actions])
                     raise UserError(f"{config}: {name}: no such option.{known}") from e
 
-    def _parse_ckpt_path(self) -> None:
-        """Nothing: Lightning's own lets a checkpoint silently beat the options."""
-
     def before_instantiate_classes(self) -> None:
-        """Let the constructors' own errors through, also those of the trainer's options."""
+        """Name the checkpoint, and let errors of the trainer's options through as they are."""
+        if self.checkpoint_path is not None:
+            self.config[str(self.verb)]["ckpt_path"] = str(self.checkpoint_path)
         for base in construction.OPTIONS.values():
             self.parser.add_instantiator(construction.construct, base, subclasses=True)
 
@@ -210,7 +204,7 @@ class LeNetCLI(LightningCLI):
                 _say(warning, file=sys.stderr)
             self.other_data = checkpoint_defaults.other_data(self.checkpoint, self.datamodule, verb)
             self.checkpoint = None  # not needed any more, and mapped into memory
-        parser = self._subcommand_parsers[verb]
+        parser = self.command_parser
         options, trains = self.config_init[verb], verb in ("fit", "run")
         given = options["trainer"]
         bare = given["barebones"]

@@ -31,8 +31,11 @@ UNITS = 1024
 CLASSES = 10
 HEIGHT = 4.6  # inches
 # What changes numbers but is no layer of its own: the maps after it are those of the layer before.
-_NO_LAYER = (nn.Flatten, nn.Identity, nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
-_POOLINGS = (nn.modules.pooling._MaxPoolNd, nn.modules.pooling._AvgPoolNd)
+_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+_NORMS += (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+_NO_LAYER = (nn.Flatten, nn.Identity, *_DROPOUTS, nn.FeatureAlphaDropout, *_NORMS)
+_POOLINGS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 _POOLINGS += (nn.modules.pooling._AdaptiveAvgPoolNd, nn.modules.pooling._AdaptiveMaxPoolNd)
 
 

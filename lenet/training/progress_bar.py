@@ -44,7 +44,7 @@ class ProgressBar(RichProgressBar):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close the last line before anything is printed below it."""
-        self._stop_progress()
+        self.teardown(trainer, pl_module, "fit")
 
     def refresh(self, hard: bool = False) -> None:
         """Draw, unless it was just done."""

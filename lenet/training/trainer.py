@@ -52,11 +52,10 @@ class Trainer(pl.Trainer):
     callbacks: list[pl.Callback]
 
     def __init__(self, *, default_root_dir: str | Path | None = None, **kwargs):
-        given = kwargs.pop("callbacks", None) or []
-        given = given if isinstance(given, list) else [given]
-        super().__init__(
-            default_root_dir=default_root_dir, callbacks=[*given, Resuming()], **kwargs
-        )
+        super().__init__(default_root_dir=default_root_dir, **kwargs)
+        if type(self.strategy.checkpoint_io) is TorchCheckpointIO:  # no plugin of the user's
+            self.strategy.checkpoint_io = WholeCheckpointIO()
+        self.callbacks.append(Resuming())
         for callback in self.callbacks:
             _check_callback(callback)
 
@@ -111,9 +110,11 @@ class Trainer(pl.Trainer):
                 folder (its last), or a file. From a run's last checkpoint, that run
                 goes on; from any other, a new run is started. By default training starts afresh.
         """
-        ckpt_path = self._safe(ckpt_path, in_folder="last")
+        ckpt_path = self._checked(ckpt_path, in_folder="last")
         try:
-            with _mistakes_of_processes():
+            # Of several processes one holds the run. One that was spawned learns its rank later.
+            first = self.local_rank == 0 and self.node_rank == 0
+            with _mistakes_of_processes(), runs.taken(self.run_dir if first else None):
                 super().fit(
                     model,
                     train_dataloaders,
@@ -145,7 +146,7 @@ class Trainer(pl.Trainer):
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
-        ckpt_path = self._safe(ckpt_path)
+        ckpt_path = self._checked(ckpt_path)
         with _mistakes_of_processes():
             rows = super().validate(
                 model, dataloaders, ckpt_path, False, datamodule, weights_only=True
@@ -170,7 +171,7 @@ class Trainer(pl.Trainer):
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
-        ckpt_path = self._safe(ckpt_path)
+        ckpt_path = self._checked(ckpt_path)
         with _mistakes_of_processes():
             rows = super().test(model, dataloaders, ckpt_path, False, datamodule, weights_only=True)
         return show(rows, verbose)
@@ -193,7 +194,7 @@ class Trainer(pl.Trainer):
             ckpt_path: Checkpoint to predict with: ``best`` or ``last`` of the newest run, a run's
                 folder (its best), a file, or the address of a .safetensors file.
         """
-        ckpt_path = self._safe(ckpt_path)
+        ckpt_path = self._checked(ckpt_path)
         with _mistakes_of_processes():
             return super().predict(
                 model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only=True
@@ -223,16 +224,6 @@ class Trainer(pl.Trainer):
         self.test(model, datamodule=datamodule, ckpt_path=best)
         self.predict(model, datamodule=datamodule, ckpt_path=best, return_predictions=False)
 
-    def _run(self, *args: Any, **kwargs: Any) -> Any:
-        """Run any of Lightning's loops, the one place that restores a checkpoint."""
-        runs.check_writable(self.run_dir)
-        if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
-            self.strategy.checkpoint_io = WholeCheckpointIO()
-        # Not is_global_zero: a process that was spawned learns its number later.
-        trains = self.training and self.local_rank == 0 and self.node_rank == 0
-        with runs.taken(self.run_dir if trains else None):
-            return super()._run(*args, **kwargs)
-
     def _steps_made(self) -> int:
         """Count the steps of this training, without those of the checkpoint it began with."""
         for callback in self.callbacks:
@@ -253,8 +244,9 @@ class Trainer(pl.Trainer):
         state = checkpoint["callbacks"].get(best.state_key, {})
         best.best_model_path, best.best_model_score = best.path, state.get("best_model_score")
 
-    def _safe(self, ckpt_path: str | Path | None, in_folder: str = "best") -> str | None:
-        """Find a checkpoint, and refuse one that is not safe to read before Lightning reads it."""
+    def _checked(self, ckpt_path: str | Path | None, in_folder: str = "best") -> str | None:
+        """Find a checkpoint that is safe to read, for a run that can be written to."""
+        runs.check_writable(self.run_dir)
         path = self.find(ckpt_path, in_folder)
         if path is None:
             return None

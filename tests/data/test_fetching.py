@@ -19,7 +19,7 @@ import pytest
 from torchvision import datasets
 
 from lenet import MNIST
-from lenet.data import fetching
+from lenet.data.sets import downloads as fetching
 from lenet.errors import UserError
 from tests.conftest import QUIET
 from tests.serving import serving

@@ -6,7 +6,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from lenet.errors import UserError
 from lenet.training import MetricsFile
-from lenet.training.metrics_file import show
+from lenet.training.results import show
 
 
 def rows(path):
