@@ -113,6 +113,6 @@ def test_a_user_error_that_was_dealt_with_hides_no_bug(lenet, monkeypatch):
         except UserError as e:
             raise AttributeError("a bug") from e
 
-    monkeypatch.setattr("lenet.cli.complete", complete)
+    monkeypatch.setattr("lenet.cli.app.complete", complete)
     with pytest.raises(AttributeError, match="a bug"):
         lenet("fit", *TINY)

@@ -15,6 +15,9 @@ import torch
 from tests.conftest import SILENT, TINY
 from tests.small import write_mnist
 
+# Each starts processes of its own.
+pytestmark = pytest.mark.long
+
 EPOCHS = 3
 OPTIONS = [
     *("--model.lr", "0.01", "--data.val_size", "21", "--trainer.max_epochs", str(EPOCHS)),

@@ -19,6 +19,7 @@ def my_package(tmp_path) -> Path:
     return file
 
 
+@pytest.mark.long
 def test_the_pages_commands_do_what_it_says(lenet_process, my_package):
     [block] = [text for text in re.findall(r"```sh\n(.*?)```", PAGE, re.S) if "MyNet" in text]
     about, fit, test = (line.split()[1:] for line in block.splitlines())

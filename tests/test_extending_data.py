@@ -4,12 +4,15 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import QUIET, REPOSITORY
 
 TEXT = (REPOSITORY / "docs" / "extending.md").read_text().partition("## A data set of one's own")[2]
 ONE_EPOCH = ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", *QUIET]
 
 
+@pytest.mark.long
 def test_the_data_set_of_the_docs_is_trained_on_and_tested_with_the_best_weights(lenet_process):
     [code] = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     Path("my_package.py").write_text(code)

@@ -315,9 +315,9 @@ def test_a_runs_config_opens_no_file_and_imports_nothing(lenet, small_run, line)
     "name",
     [
         "torch.nn.parallel.distributed.os.system",
-        "lenet.runs.shutil.rmtree",
-        "lenet.runs.os.system",
-        "lenet.cli.LeNetCLI",
+        "lenet.runs.folders.shutil.rmtree",
+        "lenet.runs.folders.os.system",
+        "lenet.cli.app.LeNetCLI",
     ],
 )
 def test_what_ours_or_pytorchs_modules_happen_to_import_is_a_strangers(lenet, hyper, name):

@@ -143,6 +143,7 @@ main(args)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("signum", "hook", "sanity"),
     [
@@ -245,6 +246,7 @@ def test_a_loss_that_is_no_number_stops_the_training(lenet, at_step, monkeypatch
         assert all(value.isfinite().all() for value in checkpoint["state_dict"].values())
 
 
+@pytest.mark.long
 def test_a_full_disk_is_one_line_and_the_checkpoint_before_is_whole(tmp_path, whole):
     if subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
         pytest.skip("unshare -rm is not allowed here, which would mount a small disk")
@@ -340,6 +342,7 @@ def life(root: str, first: bool) -> None:
     main(["fit", *options, "--trainer.default_root_dir", root])
 
 
+@pytest.mark.long
 def test_a_training_that_is_killed_25_times_ends_as_the_one_that_was_not(tmp_path):
     kills = int(os.environ.get("LENET_KILLS", "25"))
     chance = random.Random(seed := random.randrange(2**32))

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.callbacks import ModelSummary, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -97,7 +98,7 @@ class LeNetCLI(LightningCLI):
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the seed, whose help by Lightning is not what it does, and the number of threads."""
-        said = "Seed of all random numbers. False sets none, true PL_GLOBAL_SEED's, or else 0."
+        said = "Random seed. false: no seed; true: PL_GLOBAL_SEED, or 0 if unset."
         parser.add_argument("--seed_everything", type=bool | int, default=0, help=said)
         said = (
             "Number of threads that PyTorch computes with on the CPU. By default a few steps are "
@@ -220,6 +221,8 @@ class LeNetCLI(LightningCLI):
         construction.check_callbacks([*early_stopping, *own])
         # The first of all: what the others do takes the threads as well.
         threads = training.Threads(options["num_threads"])
+        if verb in ("export", "demo") and options["num_threads"] is not None:
+            torch.set_num_threads(options["num_threads"])  # no loop, and no callback that does
         kwargs["callbacks"] = [threads, *own, *([] if verb == "fit" else [training.ResultFile()])]
         has_summary = any(isinstance(callback, ModelSummary) for callback in own)
         if given["enable_model_summary"] is not False and not bare and not has_summary:
@@ -245,8 +248,12 @@ class LeNetCLI(LightningCLI):
             folder = runs.folder_of(path)
             if self.other_data is not None:
                 folder /= self.other_data
-                said = "the checkpoint was trained on other data, so the results go to"
-                _say(f"{said} {runs.short(folder)}", file=sys.stderr)
+                others = "images" if self.verb == "validate" else "data"
+                _say(
+                    f"These are other {others} than the training's. Results go to "
+                    f"{runs.short(folder)}",
+                    file=sys.stderr,
+                )
             return str(folder)
         if getattr(rank_zero_only, "rank", 0) > 0:
             return None  # the first process tells its own
@@ -260,7 +267,7 @@ class LeNetCLI(LightningCLI):
         if folder is None:
             return
         if best is None or not best.best_model_path:
-            return _say(f"No best weights were kept. What there is is in {runs.short(folder)}.")
+            return _say(f"No best weights were kept. The files are in {runs.short(folder)}.")
         _say(f"{best.verdict}, with the weights in")
         _say(f"  {runs.short(best.best_model_path)}")
         options = runs.options(folder, self.model, self.datamodule)

@@ -56,21 +56,27 @@ class _RaisedError(BaseException):
         self.error = error
 
 
+class _LetThrough:
+    """Calls what it wraps. Unlike a closure it can be pickled, for processes that are spawned."""
+
+    def __init__(self, make: Callable[..., Any]):
+        self.make = make
+        functools.update_wrapper(self, make)  # jsonargparse looks at its name and parameters
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self.make(*args, **kwargs)
+        except Exception as e:
+            raise _RaisedError(e) from e
+
+
 def let_through(make: Callable[..., Any]) -> Callable[..., Any]:
     """Make jsonargparse let through what is raised while a class is constructed.
 
     Args:
         make: Constructs a class, given as the first argument.
     """
-
-    @functools.wraps(make)  # jsonargparse looks at its parameters
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return make(*args, **kwargs)
-        except Exception as e:
-            raise _RaisedError(e) from e
-
-    return wrapper
+    return _LetThrough(make)
 
 
 def as_raised(work: Callable[[], None]) -> None:

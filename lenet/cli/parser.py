@@ -170,23 +170,27 @@ def explain(
         return f"{said} There are {', '.join(verbs)}: see lenet --help."
     parser = parser._subcommands_action._name_parser_map.get(verb, parser)  # type: ignore[union-attr]
     see = f" See lenet {verb} --help."
-    if found := re.match(r"unrecognized arguments: ([^-]\S*)", message):
-        meant = _meant_by(found[1], verb, args, _known(parser, named or {}))
-        return f"unexpected argument '{found[1]}': options start with --.{meant or see}"
+    if found := re.match(r"unrecognized arguments: ([^-]\S*)(.*)", message, re.DOTALL):
+        said = found[1] + found[2]
+        word = next((arg for arg in args if said == arg or said.startswith(f"{arg} ")), found[1])
+        meant = _meant_by(word, verb, args, _known(parser, named or {}))
+        return f"unexpected argument '{word}': options start with --.{meant or see}"
     if found := re.match(r"unrecognized arguments: (--?[^\s=]+)", message):
         known = _known(parser, named or {})
         meant = _for_command(suggest(found[1].lstrip("-"), known, see), verb)
         return f"{found[1]}: no such option.{meant}"
     if found := re.match(_NO_OPTION, message):
         option = ".".join(filter(None, found.groups()))
+        option = re.sub(r"\.(class_path|init_args)\b.*", "", option)  # of a class that it is not
         if option.partition(".")[0] in verbs:
             command, _, inner = option.partition(".")
+            moved = f"Move {inner} and all else" if inner else "Move everything"
             return (
-                f"{command}: a config has its options at the top, not below a command. Move "
-                f"{inner} out of {command}."
+                f"{command}: a config has its options at the top, not below a command. {moved} "
+                f"out of {command}."
             )
-        if found[1] and found[2].startswith(f"{found[1]}."):
-            option = found[2]
+        if found[1] and option.startswith(f"{found[1]}.{found[1]}."):
+            option = option.removeprefix(f"{found[1]}.")
         meant = _for_command(suggest(option, _known(parser, named or {}), see), verb)
         one = re.fullmatch(r" Did you mean --([\w.]+)\?", meant)
         return f"{option}: no such option.{f' Did you mean {one[1]}?' if one else meant}"
@@ -247,6 +251,13 @@ def _explain_value(
         return f"{option} {found[1]}: this is a group of options, which are {', '.join(names)}."
     if found := re.match(r"Expected a (?:<class '(\w+)'>|typing.Literal\[(.*?)\])", reason):
         value = reason.partition("Got value: ")[2] or value
+        literals = re.findall(r"typing.Literal\[(.*?)\]", message)
+        if found[1] and literals:
+            choices = [choice.strip("'\"") for part in literals for choice in part.split(", ")]
+            choices = list(dict.fromkeys(choices))
+            return (
+                f"{option} {value}: must be one of {', '.join(choices)}.{nearest(value, choices)}"
+            )
         if found[1]:
             types = dict.fromkeys(re.findall(r"Expected a <class '(\w+)'>", message))
             types.pop("NoneType", None)
@@ -324,6 +335,10 @@ def _known(parser: ArgumentParser, named: Mapping[str, str]) -> Known:
         name = cls.rpartition(".")[2]
         found = [c for c in subclasses(_BASES[group]) if c.__name__ == name]
         options += _options_of(found[0] if found else _BASES[group], group)
+    for part in ("optimizer", "scheduler"):
+        name = named.get(f"model.{part}", "").rpartition(".")[2]
+        found = [c for c in subclasses(_BASES[part]) if c.__name__ == name]
+        options += _options_of(found[0], f"model.{part}") if found else []
 
     def others() -> dict[str, list[str]]:
         classes: dict[str, list[str]] = {}

@@ -14,6 +14,8 @@ __all__ = ["Known", "suggest"]
 # `plugins`.
 NEAR = 0.75
 
+# Options that are a class, and have options below them.
+CLASSES = ("model", "data", "model.optimizer", "model.scheduler")
 _FOLDER = "--trainer.default_root_dir"
 # What other programs call an option, and what it is here.
 WORDS = {
@@ -37,6 +39,7 @@ WORDS = {
     "datasets": "--data",
     "decay": "--model.optimizer AdamW --model.optimizer.weight_decay",
     "device": "--trainer.accelerator",
+    "early_stopping": "--early_stopping.patience",
     "epoch": "--trainer.max_epochs",
     "epochs": "--trainer.max_epochs",
     "fp16": "--trainer.precision 16-mixed",
@@ -59,6 +62,8 @@ WORDS = {
     "num_epochs": "--trainer.max_epochs",
     "num_gpus": "--trainer.devices",
     "optim": "--model.optimizer",
+    "out": _FOLDER,
+    "output": _FOLDER,
     "output_dir": _FOLDER,
     "pretrained": "--model TorchvisionModel --model.weights DEFAULT",
     "random_seed": "--seed_everything",
@@ -112,14 +117,15 @@ def suggest(typed: str, known: Known, otherwise: str = "") -> str:
         otherwise: What to say if none is near.
     """
     group, _, name = typed.replace("-", "_").rstrip("+").lower().rpartition(".")
-    alike = [option for option in known.options if _last(option) == name]
+    groups = {_group(option) for option in known.options}
+    alike = [o for o in known.options if _last(o) == name and (o not in groups or o in CLASSES)]
     if alike:
         of_group = [option for option in alike if option.rpartition(".")[0] == group]
         return _ask(of_group or alike)
     others = known.others()
     if f"{group}.{name}" in others:
         return _of(others[f"{group}.{name}"], group)
-    if group in ("", "data", "model", "trainer"):
+    if group in ("", "data", "model", "trainer") or group not in groups:
         if name in EXPLAINED:
             return f" {EXPLAINED[name]}"
         if name in WORDS:
@@ -131,7 +137,6 @@ def suggest(typed: str, known: Known, otherwise: str = "") -> str:
             if _last(option) == name:
                 return _of(classes, option.partition(".")[0], f"--{option}")
     # By the last part, within a group that there is, or else by the whole.
-    groups = {_group(option) for option in known.options}
     near = {option: option for option in known.options}
     if group in groups:
         near |= {_last(o): o for o in known.options if not group or _group(o) == group}

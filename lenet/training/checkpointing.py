@@ -109,6 +109,7 @@ class BestCheckpoint(LastCheckpoint):
 
     def __init__(self, monitor: str = "val/loss", mode: Literal["min", "max"] | None = None):
         super().__init__("best", monitor=monitor, mode=mode or best_mode(monitor, "checkpoint"))
+        self._validated: int | None = None  # the epoch of the last validation
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Watch no validation figure where there will be none."""
@@ -133,6 +134,8 @@ class BestCheckpoint(LastCheckpoint):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check the monitor while nothing is lost yet."""
+        if not trainer.sanity_checking:
+            self._validated = trainer.current_epoch
         check_monitor("checkpoint", str(self.monitor), trainer)
         super().on_validation_end(trainer, pl_module)
 
@@ -142,10 +145,17 @@ class BestCheckpoint(LastCheckpoint):
         This is called before what keeps the last epoch, so neither checkpoint is ahead of them.
         """
         check_monitor("checkpoint", str(self.monitor), trainer)
+        # Lightning keeps the metrics of the validation before, also of an earlier epoch.
+        validated = self._validated == trainer.current_epoch
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):
-                figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+                figures = {
+                    name: float(value)
+                    for name, value in trainer.callback_metrics.items()
+                    if validated or not name.startswith("val")
+                }
                 row = {"epoch": trainer.current_epoch, **figures}
                 logger.log_metrics(row, trainer.global_step - 1)  # as Lightning counts it
                 logger.save()
-        super().on_train_epoch_end(trainer, pl_module)
+        if validated or not str(self.monitor).startswith("val"):
+            super().on_train_epoch_end(trainer, pl_module)

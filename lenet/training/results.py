@@ -94,7 +94,8 @@ def about_results(trainer: pl.Trainer, images: int, validates: bool = False) -> 
     """Say which checkpoint, data and number of images results are of."""
     data = getattr(trainer, "datamodule", None)
     said = describe(data, validates) if isinstance(data, ImageDataModule) else None
-    return {"checkpoint": str(trainer.ckpt_path), "data": said, "images": images}
+    checkpoint = str(trainer.ckpt_path) if trainer.ckpt_path else None  # None: as trained
+    return {"checkpoint": checkpoint, "data": said, "images": images}
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ continues as if it had not stopped, to the last bit.
 """
 
 import math
+import sys
 import warnings
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -88,6 +89,13 @@ def _check_length(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
         raise UserError(
             f"--trainer.max_epochs {trainer.max_epochs}: training has come to {epochs} epochs "
             "already. Give more, counted from its beginning."
+        )
+    if trainer.max_epochs == epochs and trainer.is_global_zero:
+        print(
+            f"Nothing is left to train: the run has had all of its {epochs} epochs. To train on, "
+            "give more with --trainer.max_epochs, counted from its beginning.",
+            file=sys.stderr,
+            flush=True,
         )
     if -1 < trainer.max_steps < checkpoint["global_step"]:
         raise UserError(

@@ -30,7 +30,8 @@ class SaveConfig(SaveConfigCallback):
         config = Path(str(trainer.log_dir), runs.CONFIG)
         self.config = self.config.clone()
         self.config["ckpt_path"] = None
-        self.config["num_threads"] = torch.get_num_threads()  # with others, last digits differ
+        if trainer.strategy.root_device.type == "cpu":  # with others, last digits differ
+            self.config["num_threads"] = torch.get_num_threads()
         self.config["data"]["init_args"]["predict_path"] = None
         if trainer.is_global_zero:
             with aside(config) as part:

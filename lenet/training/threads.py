@@ -20,13 +20,16 @@ from lenet.errors import UserError
 
 __all__ = ["Threads"]
 
+MOST = 1024
 BUDGET = 0.8  # seconds that the timing may take
 SHORT = 2.0  # seconds of work, below which the timing would not pay
-LONGEST_STEP = 0.05  # seconds of a timed step: larger batches are timed in part
+LONG_STEP = 0.03  # seconds of a step, from which a larger part of the batch is not timed
+SLOW = 0.1  # seconds of a step, from which only 1 and the most threads are timed, once each
 ROUNDS = 3  # turns of each number, one after the other: other programs come and go
 HOPELESS = 3.0  # times the fastest, from which a number is not timed again
 NEARLY = 1.15  # times the fastest, up to which fewer threads are preferred
-WINDOW = (20, 5.0)  # steps and seconds, at the least, over which a training's speed is taken
+# Steps and seconds, at the least, over which the speed of a training is taken.
+FIRST_WINDOW, WINDOW = (20, 1.0), (20, 5.0)
 MANY_TIMES = 5.0  # as slow as at the start, at which the user is told
 
 
@@ -38,15 +41,17 @@ class Threads(pl.Callback):
     accelerator PyTorch's own number is kept.
 
     Args:
-        num_threads: Number of threads, at least 1. None times the work and chooses.
+        num_threads: Number of threads. None times the work and chooses.
 
     Raises:
-        UserError: If the number is less than 1.
+        UserError: If the number is out of range.
     """
 
     def __init__(self, num_threads: int | None = None):
-        if num_threads is not None and num_threads < 1:
-            raise UserError(f"--num_threads {num_threads}: must be at least 1, or null to choose.")
+        if num_threads is not None and not 1 <= num_threads <= MOST:
+            raise UserError(
+                f"--num_threads {num_threads}: must be from 1 to {MOST}, or null to choose."
+            )
         self.num_threads = num_threads
         self._before = torch.get_num_threads()
         self._speed = _Speed()
@@ -109,31 +114,32 @@ class Threads(pl.Callback):
     def _choose(self, trainer: pl.Trainer, model: pl.LightningModule) -> None:
         if self.num_threads is not None:
             return
-        self.num_threads, most = self._before, self._before
+        # The same number on all devices: they time together.
+        most = self.num_threads = int(trainer.strategy.broadcast(self._before))
         if most == 1 or trainer.strategy.root_device.type != "cpu":
             return
-        trains, seconds = trainer.state.fn == TrainerFn.FITTING, {}
+        trains = trainer.state.fn == TrainerFn.FITTING
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.set_num_threads(1)
-                work = _num_steps(trainer, trains)
                 step, share = _example_step(trainer, model, trains)
-                step()
-                with_one = _agree(trainer, _timed(step) / share)
-                if work * with_one < SHORT:
-                    self.num_threads = 1
+                one = _agree(trainer, _timed(step))
+                if _num_steps(trainer, trains) * one / share < SHORT:
+                    self.num_threads, said = 1, ""
                 else:
-                    seconds = _time(trainer, step, share, _candidates(most))
+                    candidates = _candidates(most) if one < SLOW else [1, most]
+                    seconds = _time(trainer, step, candidates)
                     fastest = min(seconds.values())
                     self.num_threads = min(n for n, s in seconds.items() if s <= NEARLY * fastest)
-        except Exception:
+                    each = [f"{1000 * s / share:.1f} ms with {n}" for n, s in seconds.items()]
+                    said = f" (a step: {', '.join(each)})"
+        except Exception as e:
             # A custom model or data module that cannot be timed this way. If it is an error of
             # theirs, the first step raises it.
-            self.num_threads = most
+            self.num_threads, said = most, f" (not timed: {type(e).__name__})"
         torch.set_num_threads(self.num_threads)
-        if seconds and trainer.is_global_zero:
-            each = ", ".join(f"{1000 * s:.1f} ms with {n}" for n, s in seconds.items())
-            print(f"Threads: {self.num_threads} (a step: {each})", file=sys.stderr, flush=True)
+        if said and trainer.is_global_zero:
+            print(f"Threads: {self.num_threads}{said}", file=sys.stderr, flush=True)
 
 
 class _Speed:
@@ -164,8 +170,8 @@ class _Speed:
             return None
         self._steps, self._seconds = self._steps + 1, self._seconds + taken
         self._longest = max(self._longest, taken)
-        num_steps, seconds = WINDOW
-        if self._steps < num_steps or (self._first is not None and self._seconds < seconds):
+        num_steps, seconds = FIRST_WINDOW if self._first is None else WINDOW
+        if self._steps < num_steps or self._seconds < seconds:
             return None
         # Without the longest: a computer that slept, or a file that was written.
         mean = (self._seconds - self._longest) / (self._steps - 1)
@@ -220,15 +226,20 @@ def _example_step(
 
     step(1)
     batch_size = data.batch_size * (1 if trains else EVALUATION_FACTOR)
-    size = min(batch_size, max(1, int(LONGEST_STEP / _timed(partial(step, 1)))))
+    size = 1
+    while size < batch_size and _timed(partial(step, size)) < LONG_STEP:
+        size = min(4 * size, batch_size)
     return partial(step, size), size / batch_size
 
 
 def _timed(step: Callable[[], None]) -> float:
-    """Time a step, in seconds."""
-    start = perf_counter()
-    step()
-    return perf_counter() - start
+    """Time a step, in seconds: the faster of two, since another program may delay one."""
+    times = []
+    for _ in range(2):
+        start = perf_counter()
+        step()
+        times.append(perf_counter() - start)
+    return min(times)
 
 
 def _agree(trainer: pl.Trainer, seconds: float) -> float:
@@ -236,26 +247,27 @@ def _agree(trainer: pl.Trainer, seconds: float) -> float:
     return float(trainer.strategy.reduce(torch.tensor(seconds), reduce_op="mean"))
 
 
-def _time(
-    trainer: pl.Trainer, step: Callable[[], None], share: float, candidates: list[int]
-) -> dict[int, float]:
-    """Time a step of a whole batch with each number of threads, in seconds.
+def _time(trainer: pl.Trainer, step: Callable[[], None], candidates: list[int]) -> dict[int, float]:
+    """Time a step with each number of threads, in seconds.
 
     The mean counts: beside other programs most steps are fast, and a few wait very long.
     """
     total, steps = dict.fromkeys(candidates, 0.0), dict.fromkeys(candidates, 0)
     found: dict[int, float] = {}
+    began = perf_counter()
     for _ in range(ROUNDS):
         for number in candidates:
             if number in found and found[number] > HOPELESS * min(found.values()):
                 continue
             torch.set_num_threads(number)
-            if number not in found:
-                step()
             start = perf_counter()
-            while perf_counter() - start < BUDGET / ROUNDS / len(candidates):
+            while True:
                 step()
                 steps[number] += 1
+                if perf_counter() - start > BUDGET / ROUNDS / len(candidates):
+                    break
             total[number] += perf_counter() - start
-            found[number] = _agree(trainer, total[number] / steps[number] / share)
+            found[number] = _agree(trainer, total[number] / steps[number])
+        if _agree(trainer, perf_counter() - began) > BUDGET:
+            break
     return found

@@ -289,6 +289,6 @@ def _check_callback(callback: pl.Callback) -> None:
         if isinstance(callback, cls):
             raise UserError(
                 f"--trainer.callbacks {type(callback).__name__}: not supported, since a run would "
-                f"train with another value than it records. Set {option}. From Python, "
+                f"train with another value than the one it records. Set {option}. From Python, "
                 f"Tuner(trainer).{methods[cls]}(model, datamodule=data) finds a value."
             )

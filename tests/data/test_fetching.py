@@ -104,6 +104,7 @@ def whole(served: Served) -> set[str]:
     return {*served.files, *(name.removesuffix(".gz") for name in served.files)}
 
 
+@pytest.mark.long
 def test_of_processes_that_start_together_one_downloads_and_each_has_a_run(served, tmp_path):
     roots = {2: tmp_path / "of two", 8: tmp_path / "of eight"}
     groups = [
@@ -121,6 +122,7 @@ def test_of_processes_that_start_together_one_downloads_and_each_has_a_run(serve
             assert (root / "runs" / run / "checkpoints" / "last.ckpt").is_file()
 
 
+@pytest.mark.long
 def test_a_download_that_is_killed_leaves_nothing_and_another_process_goes_on(served, tmp_path):
     served.stops = True
     root = tmp_path / "data"

@@ -29,7 +29,7 @@ def timings(monkeypatch):
     """Time all work, however short, and replace what is found: seconds a step by threads."""
     found, calls = {}, []
 
-    def fake(trainer, step, share, candidates):
+    def fake(trainer, step, candidates):
         calls.append(candidates)
         step()
         return found
@@ -109,7 +109,7 @@ def test_a_resumed_run_takes_the_runs_number(lenet, timings):
 def test_less_than_one_thread_is_refused(lenet):
     done = lenet("fit", *TINY, "--num_threads", "0")
     assert done.code == 2
-    assert "--num_threads 0: must be at least 1" in done.err
+    assert "--num_threads 0: must be from 1 to 1024, or null" in done.err
     assert not Path("runs").exists()
 
 
@@ -118,7 +118,9 @@ def test_a_model_that_cannot_be_timed_is_trained_all_the_same(lenet, monkeypatch
         raise RuntimeError
 
     monkeypatch.setattr(threads, "_example_step", fails)
-    assert lenet("fit", *TINY).code == 0
+    done = lenet("fit", *TINY)
+    assert done.code == 0
+    assert "Threads: 2 (not timed: RuntimeError)" in done.err
     assert recorded() == 2
 
 
@@ -147,6 +149,7 @@ def clock(monkeypatch):
         return now[0]
 
     monkeypatch.setattr(threads, "perf_counter", perf_counter)
+    monkeypatch.setattr(threads, "FIRST_WINDOW", (5, 0.0))
     monkeypatch.setattr(threads, "WINDOW", (5, 1.0))
     return seconds
 
@@ -166,3 +169,14 @@ def test_one_long_step_is_not_a_slow_training(lenet, clock):
     done = lenet("fit", *TINY[:-2], "--num_threads", "1")
     assert done.code == 0
     assert "slower" not in done.err
+
+
+def test_slow_steps_are_timed_within_a_second_or_so(lenet, clock, monkeypatch):
+    clock += [0.3]  # a look at the clock: of eight threads, two numbers are timed
+    monkeypatch.setattr(threads, "SHORT", 0.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    done = lenet("fit", *TINY)
+    assert done.code == 0, done.err
+    [line] = [line for line in done.err.splitlines() if line.startswith("Threads: ")]
+    assert line.count(" ms with ") == 2
