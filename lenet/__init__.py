@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lenet.commands import Trainer
     from lenet.data import (
         CIFAR10,
         CIFAR100,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
         ImageFolder,
     )
     from lenet.models import MLP, ConvNet, ImageClassifier, LeNet, LeNet5, TorchvisionModel
-    from lenet.training import Trainer, load
+    from lenet.training import load
 
 __version__ = "0.1.0"
 
@@ -51,7 +52,8 @@ __all__ = [
 # Where a public name comes from. All others are data sets.
 _ROOMS = {
     "lenet.models": ("MLP", "ConvNet", "ImageClassifier", "LeNet", "LeNet5", "TorchvisionModel"),
-    "lenet.training": ("Trainer", "load"),
+    "lenet.training": ("load",),
+    "lenet.commands": ("Trainer",),
     "lenet.data": __all__,
 }
 

@@ -250,8 +250,8 @@ def test_a_model_is_left_in_the_mode_it_was_in():
 @pytest.mark.parametrize(
     ("output", "said"),
     [
-        ("lenet.pth", "must end in .onnx or .pt2"),
-        ("lenet", "must end in .onnx or .pt2"),
+        ("lenet.pth", "must end in .onnx, .pt2 or .safetensors"),
+        ("lenet", "must end in .onnx, .pt2 or .safetensors"),
         ("nowhere/lenet.onnx", "there is no folder nowhere"),
         ("folder.onnx", "is a folder"),
         ("locked.onnx", "is read-only"),

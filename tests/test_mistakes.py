@@ -202,6 +202,9 @@ def test_a_mistake_gets_one_line_that_names_it(lenet, mistake):
 
 # What other programs call an option, and what is said here. Both as an option and in a config.
 WORDS = {
+    "train.epochs": "Did you mean --trainer.max_epochs?",
+    "output": "Did you mean --trainer.default_root_dir?",
+    "early-stopping": "Did you mean --early_stopping.patience?",
     "lr": "Did you mean --model.lr?",
     "learning_rate": "Did you mean --model.lr?",
     "epochs": "Did you mean --trainer.max_epochs?",
@@ -442,3 +445,27 @@ def test_a_mistake_leaves_nothing_behind(lenet):
     for args in ("--model.lrr 3", "--model.lr 0", "--model.num_classes 7"):
         assert lenet("fit", *TINY, *args.split()).code == 2
     assert not Path("runs").exists()
+
+
+def test_an_optimizer_at_the_top_of_a_config_gets_its_place(lenet):
+    for spec in ("{class_path: SGD}", "{class_path: SGD, init_args: {momentum: 0.9}}"):
+        Path("c.yaml").write_text(f"optimizer: {spec}")
+        line = the_line(lenet("fit", "--config", "c.yaml"))
+        assert line.endswith("optimizer: no such option. Did you mean model.optimizer?")
+
+
+def test_weight_decay_is_that_of_the_optimizer_in_use(lenet):
+    line = the_line(lenet("fit", "--model.optimizer", "SGD", "--weight_decay", "1"))
+    assert line.endswith("Did you mean --model.optimizer.weight_decay?")
+
+
+def test_a_path_with_a_space_gets_the_option_that_it_is_for(lenet):
+    Path("my photo.png").touch()
+    line = the_line(lenet("predict", "my photo.png"))
+    assert line.endswith("Did you mean --data.predict_path 'my photo.png'?")
+
+
+def test_a_precision_that_is_none_gets_the_choices(lenet):
+    line = the_line(lenet("fit", "--trainer.precision", "fp16"))
+    assert "--trainer.precision fp16: must be one of" in line
+    assert "16-mixed" in line

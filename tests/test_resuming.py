@@ -214,3 +214,36 @@ def test_an_older_config_stays_in_its_run_whatever_the_folder_is_called(lenet, s
     assert {"config.yaml", "config-1.yaml"} <= set(os.listdir(run))
     assert not [path for path in Path().iterdir() if path.name.startswith("study-")]
     assert "lr: 0.001" in (run / "config-1.yaml").read_text()
+
+
+def test_max_steps_does_not_end_a_finished_epoch_again(lenet):
+    ends = ["--trainer.max_epochs", "9", "--trainer.max_steps", "30"]
+    lenet("fit", *TINY, *ends, "--trainer.default_root_dir", "whole")
+    lenet("fit", *TINY)
+    done = lenet("fit", "--ckpt_path", "last", *ends)
+    assert done.code == 0, done.err
+    runs = [Path(root) / "LeNet-Digits-1" for root in ("runs", "whole")]
+    tables = [(run / "metrics.csv").read_text() for run in runs]
+    assert tables[0] == tables[1]
+    states = [torch.load(r / "checkpoints" / "last.ckpt", weights_only=True) for r in runs]
+    for name, value in states[0]["state_dict"].items():
+        assert value.equal(states[1]["state_dict"][name])
+    assert lenet("fit", "--ckpt_path", "last", "--trainer.max_steps", "-1").code == 0
+    assert len((runs[0] / "metrics.csv").read_text().splitlines()) == 1 + 9
+
+
+def test_an_epoch_that_was_not_validated_is_not_the_best(lenet):
+    done = lenet("fit", *TINY, "--trainer.max_epochs", "9", "--trainer.max_steps", "30")
+    assert done.code == 0, done.err
+    best = torch.load("runs/LeNet-Digits-1/checkpoints/best.ckpt", weights_only=True)
+    assert best["global_step"] == 20
+    last = Path("runs/LeNet-Digits-1/metrics.csv").read_text().splitlines()[-1]
+    assert last.startswith("1,29,")
+    assert last.endswith(",,")  # nothing of a validation
+
+
+def test_a_finished_run_says_that_nothing_is_left(lenet):
+    lenet("fit", *TINY)
+    done = lenet("fit", "--ckpt_path", "last")
+    assert done.code == 0
+    assert "Nothing is left to train: the run has had all of its 1 epochs." in done.err

@@ -15,7 +15,6 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from lenet import __version__, runs, training
 from lenet.cli import checkpoint_defaults, construction
-from lenet.cli.commands import CommandTrainer
 from lenet.cli.first_look import Glance, configs_first
 from lenet.cli.parser import (
     Parser,
@@ -25,6 +24,7 @@ from lenet.cli.parser import (
     complete,
     parse,
 )
+from lenet.commands import Trainer
 from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
 from lenet.models import ImageClassifier
@@ -42,7 +42,7 @@ GROUPS = {
     "early_stopping": training.EarlyStopping,
     "predictions": PredictionWriter,
     "pictures": Pictures,
-    "trainer": training.Trainer,
+    "trainer": Trainer,
 }
 # Each command, and those of its arguments that are no options.
 _EVALUATION = {"model", "dataloaders", "datamodule", "verbose", "return_predictions"}
@@ -76,7 +76,7 @@ class LeNetCLI(LightningCLI):
             ImageDataModule,
             save_config_callback=training.SaveConfig,
             save_config_kwargs={"overwrite": True},
-            trainer_class=CommandTrainer,
+            trainer_class=Trainer,
             trainer_defaults={"max_epochs": 10, "default_root_dir": ROOT},
             parser_kwargs={"prog": "lenet", "version": __version__, "description": ABOUT},
             parser_class=Parser,
@@ -195,7 +195,7 @@ class LeNetCLI(LightningCLI):
         """Make model, data and trainer."""
         construction.as_raised(super().instantiate_classes)
 
-    def instantiate_trainer(self, **kwargs: Any) -> CommandTrainer:
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer, and the folder that the run's files go to."""
         verb = str(self.subcommand)
         checkpoint_defaults.check_sizes(self.config[verb]["model"]["init_args"], self.datamodule)
@@ -236,13 +236,13 @@ class LeNetCLI(LightningCLI):
             kwargs["logger"] = False  # until there is a folder, and an evaluation needs none
         defaults = {name: parser.get_default(f"trainer.{name}") for name in vars(given)}
         with construction.naming(vars(given), defaults):
-            trainer = cast(CommandTrainer, super().instantiate_trainer(**kwargs))
+            trainer = cast(Trainer, super().instantiate_trainer(**kwargs))
         if getattr(trainer, "fast_dev_run", False):
             return trainer
         trainer.use_folder(self._run_dir(trainer, trains), trains and not bare, keeps, logs)
         return trainer
 
-    def _run_dir(self, trainer: CommandTrainer, trains: bool) -> str | None:
+    def _run_dir(self, trainer: Trainer, trains: bool) -> str | None:
         path = self.checkpoint_path
         if path is not None and (not trains or runs.is_continued(path)):
             folder = runs.folder_of(path)
@@ -262,7 +262,7 @@ class LeNetCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Say what came of the training, where it is, and what to type next."""
-        trainer = cast(CommandTrainer, self.trainer)
+        trainer = cast(Trainer, self.trainer)
         best, folder = trainer.best, trainer.run_dir
         if folder is None:
             return

@@ -169,10 +169,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         if self.trainer is not None:
             # Without --seed_everything, each process has a seed of its own.
             self._shared_seed = self.trainer.strategy.broadcast(torch.initial_seed())
-            built_for = getattr(self.trainer.lightning_module, "image_size", None)
-            if self._given_size is None and built_for is not None:
-                self._bring_to(built_for)
-                self.hparams["image_size"] = built_for
+            self.match_size(self.trainer.lightning_module)
         if stage == "validate" and self.val_size == 0:
             raise UserError("--data.val_size 0: leaves no images to validate on. Test instead.")
         if stage in ("fit", "validate") and "train" not in self.sets:
@@ -247,6 +244,13 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         layout = getattr(model, "memory_format", torch.contiguous_format)
         # Not contiguous(), which leaves images of one channel as they are.
         return images.to(dtype=dtype, memory_format=layout), *rest
+
+    def match_size(self, model: Any) -> None:
+        """Bring images to the size that a model was built for, unless another one was given."""
+        built_for = getattr(model, "image_size", None)
+        if self._given_size is None and built_for is not None:
+            self._bring_to(built_for)
+            self.hparams["image_size"] = built_for
 
     def _bring_to(self, image_size: int) -> None:
         self.image_size = image_size

@@ -42,6 +42,7 @@ def serve(
     Raises:
         UserError: If Gradio is missing, or the address or port cannot be had.
     """
+    data.match_size(model)
     # Nothing is told to anybody, and nothing is asked for. Read by Gradio when it is imported.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"

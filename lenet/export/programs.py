@@ -122,6 +122,7 @@ def export(
             give what the model gives. Nothing is left behind then.
     """
     path = check_output(output)
+    data.match_size(model)
     if path.suffix == ".safetensors":
         return _export_weights(model, data, path)
     size = data.native_size or data.image_size

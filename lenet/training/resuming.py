@@ -74,6 +74,8 @@ class Resuming(pl.Callback):
             _align(checkpoint, optimizer)
         trainer.fit_loop.setup_data()  # only now is it known how many batches an epoch has
         place_in_epoch(checkpoint, trainer)
+        if trainer.max_steps != -1:
+            complete_epoch(checkpoint)
         remaining = remaining_steps(checkpoint, trainer)
         carry_over(checkpoint, optimizer, scheduler, changed, same_optimizer, remaining)
 
@@ -125,6 +127,25 @@ def place_in_epoch(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
     ahead = current["processed"] - current["completed"]  # of what was saved during a batch
     progress["current"] = dict.fromkeys(("ready", "started", "processed"), done)
     progress["current"]["completed"] = done - ahead
+
+
+def complete_epoch(checkpoint: dict[str, Any]) -> None:
+    """Let an epoch that was finished be over.
+
+    With ``max_steps``, Lightning (2.6) would resume it and end it a second time.
+
+    Args:
+        checkpoint: Loaded checkpoint, whose progress is replaced before it is restored.
+    """
+    loop = checkpoint["loops"]["fit_loop"]
+    epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+    if epochs["current"]["processed"] < epochs["current"]["started"]:
+        return
+    for progress in epochs.values():
+        progress["completed"] = progress["processed"]
+    batches["current"] = dict.fromkeys(batches["current"], 0)
+    batches["is_last_batch"] = False
+    loop["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1  # Lightning adds one
 
 
 def remaining_steps(checkpoint: dict[str, Any], trainer: pl.Trainer) -> int | None:

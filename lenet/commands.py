@@ -1,25 +1,29 @@
-"""The commands that need more than training: taking a network elsewhere, and the page."""
+"""The trainer with all commands: also those that need more than training, export and demo."""
 
 from pathlib import Path
 
-from lenet import runs
+from lenet import runs, training
 from lenet.data import ImageDataModule
 from lenet.models import ImageClassifier
 from lenet.runs import checkpoints
-from lenet.training import Trainer
 
-__all__ = ["CommandTrainer"]
+__all__ = ["Trainer"]
 
 
-class CommandTrainer(Trainer):
-    """The trainer of the command line, with all of its commands.
+class Trainer(training.Trainer):
+    """Lightning's trainer, whose methods are the commands, and that reads only safe checkpoints.
+
+    A checkpoint is found by the same words in Python as on the command line, and inspected before
+    it is read with ``weights_only=True``. Run folders, and the callbacks that keep the best and the
+    last weights there, are made by the command line. From Python the callbacks decide what is kept,
+    as with Lightning's own trainer.
 
     Args:
-        **kwargs: Passed on to :class:`Trainer`.
-    """
+        **kwargs: Passed on to Lightning's trainer.
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
+    Raises:
+        UserError: If a callback of Lightning's would change what a run has recorded.
+    """
 
     def export(
         self,
