@@ -261,7 +261,7 @@ def test_the_command_in_a_config_is_taken_out_of_it(lenet, options):
     for verb in ("fit", "test"):
         Path("c.yaml").write_text(f"{verb}: {{trainer: {{max_epochs: 1}}}}")
         line = the_line(lenet("fit", "--config", "c.yaml", *options))
-        assert f"Move trainer.max_epochs out of {verb}." in line
+        assert f"Move trainer.max_epochs and all else out of {verb}." in line
 
 
 def test_an_option_of_the_class_in_use_comes_before_the_word_of_another_program(lenet):
