@@ -7,7 +7,19 @@ from lenet.data import ImageDataModule
 from lenet.models import ImageClassifier
 from lenet.runs import checkpoints
 
-__all__ = ["Trainer"]
+__all__ = ["COMMANDS", "Trainer"]
+
+# Each command, and those of its arguments that are no options.
+_EVALUATION = {"model", "dataloaders", "datamodule", "verbose", "return_predictions"}
+COMMANDS = {
+    "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
+    "validate": _EVALUATION,
+    "test": _EVALUATION,
+    "predict": _EVALUATION,
+    "run": {"model", "datamodule"},
+    "export": {"model", "datamodule"},
+    "demo": {"model", "datamodule"},
+}
 
 
 class Trainer(training.Trainer):

@@ -24,7 +24,7 @@ from lenet.cli.parser import (
     complete,
     parse,
 )
-from lenet.commands import Trainer
+from lenet.commands import COMMANDS, Trainer
 from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
 from lenet.models import ImageClassifier
@@ -43,17 +43,6 @@ GROUPS = {
     "predictions": PredictionWriter,
     "pictures": Pictures,
     "trainer": Trainer,
-}
-# Each command, and those of its arguments that are no options.
-_EVALUATION = {"model", "dataloaders", "datamodule", "verbose", "return_predictions"}
-COMMANDS = {
-    "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
-    "validate": _EVALUATION,
-    "test": _EVALUATION,
-    "predict": _EVALUATION,
-    "run": {"model", "datamodule"},
-    "export": {"model", "datamodule"},
-    "demo": {"model", "datamodule"},
 }
 ABOUT = "Train, evaluate and explain small image classifiers."
 

@@ -28,6 +28,7 @@ from torchvision import models
 
 from lenet.cli.construction import ALWAYS_ON, let_through
 from lenet.cli.suggestions import Known, suggest
+from lenet.commands import COMMANDS
 from lenet.data import ImageDataModule
 from lenet.data.sets.folder_listing import SUFFIXES
 from lenet.errors import UserError, nearest, one_line
@@ -161,7 +162,7 @@ def explain(
         named: The classes that the command line chooses, by ``model`` and so on.
     """
     args = list(getattr(parser, "args", None) or [])
-    verbs = list(parser._subcommands_action._name_parser_map)  # type: ignore[union-attr]
+    verbs = list(COMMANDS)
     if '"subcommand"' in message or "argument subcommand" in message:
         given = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if args[:1] and args[0].startswith("-"):
