@@ -358,7 +358,12 @@ def test_text_that_jsonargparse_would_read_as_a_class_is_refused(lenet, hyper, o
     for text in CALLS:
         with pytest.raises(UserError, match=reason):
             load(hyper(**{option: text}))
-    refused(lenet, hyper(**{option: CALL}), reason)
+    path = hyper(**{option: CALL})
+    for verb in ("fit", "test"):
+        if verb == "test" or path.suffix == ".ckpt":
+            done = lenet(verb, "--ckpt_path", path, *QUIET)
+            assert (done.code, done.out) == (2, "")
+            assert "Traceback" not in done.err
     assert not Path("run").exists()
 
 

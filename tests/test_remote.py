@@ -49,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
 def site(good, shared):
     """Serve weights and worse, and give the address."""
     whole = shared.read_bytes()
-    Handler.files = {"lenet.safetensors": whole, "page": b"<html>", "cut": whole[:9000]}
+    Handler.files = {"lenet.safetensors": whole, "page": b"<html></html>", "cut": whole[:9000]}
     Handler.files |= {"short": whole[:9000], "huge": whole, "endless": whole, "empty": b""}
     Handler.files["last.ckpt"] = good.read_bytes()
     Handler.asked = []

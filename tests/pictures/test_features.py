@@ -10,7 +10,7 @@ SHAPES = [(6, 28, 28), (6, 14, 14), (16, 10, 10), (16, 5, 5), (120,), (84,), (10
 
 
 def follow(model):
-    image = torch.rand(1, model.in_channels, 32, 32)
+    image = torch.rand(1, model.in_channels, model.image_size, model.image_size)
     return image, *stages(model, model.network, image)
 
 
