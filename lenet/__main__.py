@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lenet import __version__
 from lenet.errors import Interrupted, UserError, one_line
@@ -27,9 +27,11 @@ def main(args: Sequence[str] | None = None) -> None:
         print(f"lenet {__version__}")
         return
     sys.path.append(os.getcwd())  # a model of one's own, in a file of one's own
-    before = None
+    # Lightning leaves Ctrl-C ignored when it was pressed before the first step (2.6).
+    before: dict[int, Any] = {}
     with contextlib.suppress(ValueError):  # not the main thread
-        before = signal.signal(signal.SIGTERM, _terminate)
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
+        before[signal.SIGTERM] = signal.signal(signal.SIGTERM, _terminate)
     try:
         _run(args)
     except (KeyboardInterrupt, SystemExit) as e:
@@ -39,8 +41,8 @@ def main(args: Sequence[str] | None = None) -> None:
             raise
         _stopped(stop, next((arg for arg in args if arg in ("fit", "run")), "fit"))
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

@@ -213,6 +213,7 @@ def test_before_the_first_step_nothing_is_left(lenet, monkeypatch):
     monkeypatch.setattr(ImageClassifier, "on_fit_start", lambda self: send(signal.SIGINT)())
     assert lenet("fit", *OPTIONS).code == 130
     assert os.listdir("runs") == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("fault", ["weights", "validation"])
