@@ -30,8 +30,8 @@ def main(args: Sequence[str] | None = None) -> None:
     # Lightning leaves Ctrl-C ignored when it was pressed before the first step (2.6).
     before: dict[int, Any] = {}
     with contextlib.suppress(ValueError):  # not the main thread
-        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
         before[signal.SIGTERM] = signal.signal(signal.SIGTERM, _terminate)
+        before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
     try:
         _run(args)
     except (KeyboardInterrupt, SystemExit) as e:
@@ -42,7 +42,8 @@ def main(args: Sequence[str] | None = None) -> None:
         _stopped(stop, next((arg for arg in args if arg in ("fit", "run")), "fit"))
     finally:
         for signum, handler in before.items():
-            signal.signal(signum, handler)
+            if handler is not None:  # one that was not set from Python
+                signal.signal(signum, handler)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
