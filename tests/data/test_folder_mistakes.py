@@ -207,3 +207,13 @@ def test_a_checkpoint_for_another_number_of_classes_says_how_many(lenet, photos)
     assert "was trained for 3 classes, where the data has 10" in line
     with pytest.raises(UserError, match="train has the 3 classes 'blue sky', 'night', 'été'"):
         ImageFolder(class_names=["a", "b"])
+
+
+def test_classes_that_are_one_folder_deeper_are_named(lenet, photos):
+    inner = photos / "dataset"
+    inner.mkdir()
+    for name in FOLDER_CLASSES:
+        (photos / name).rename(inner / name)
+    line = the_line(lenet, "fit", *FOLDER, "--data.root", str(photos))
+    assert "'dataset'" in line
+    assert f"--data.root {inner}" in line
