@@ -186,8 +186,8 @@ def test_processes_that_are_spawned_tell_the_first_what_is_best(lenet_process, s
 
 def test_a_mistake_that_a_spawned_process_sees_is_one_line(lenet_process):
     two = ["--trainer.devices", "2", "--trainer.strategy", "ddp_fork"]
-    done = lenet_process("fit", *TINY, *two, "--checkpoint.monitor", "val/nothing")
+    done = lenet_process("fit", *TINY, *two, "--checkpoint.monitor", "val/other_loss")
     assert done.code == 2
     [line] = [line for line in done.err.splitlines() if "error:" in line]
-    assert line.startswith("lenet: error: --checkpoint.monitor val/nothing: ")
+    assert line.startswith("lenet: error: --checkpoint.monitor val/other_loss: ")
     assert not os.listdir("runs")
