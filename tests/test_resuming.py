@@ -246,4 +246,4 @@ def test_a_finished_run_says_that_nothing_is_left(lenet):
     lenet("fit", *TINY)
     done = lenet("fit", "--ckpt_path", "last")
     assert done.code == 0
-    assert "Nothing is left to train: the run has had all of its 1 epochs." in done.err
+    assert "Nothing is left to train: the run is complete at --trainer.max_epochs 1." in done.err

@@ -105,7 +105,7 @@ def construct(cls: type, *args: Any, **kwargs: Any) -> Any:
 
 @contextlib.contextmanager
 def naming(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[None]:
-    """Let what Lightning's trainer refuses be a mistake of its user, with the option if it is told.
+    """Report what Lightning's trainer refuses as a user's mistake, with the option where known.
 
     Args:
         options: The trainer's arguments.

@@ -94,8 +94,8 @@ def _check_length(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
         )
     if trainer.max_epochs == epochs and trainer.is_global_zero:
         print(
-            f"Nothing is left to train: the run has had all of its {epochs} epochs. To train on, "
-            "give more with --trainer.max_epochs, counted from its beginning.",
+            f"Nothing is left to train: the run is complete at --trainer.max_epochs {epochs}. "
+            "Give more to train longer, counted from its beginning.",
             file=sys.stderr,
             flush=True,
         )

@@ -1,8 +1,8 @@
 """The number of threads that PyTorch computes with: chosen by timing, recorded, and watched.
 
-PyTorch takes a thread for each core. Its threads wait for each other in every layer, so beside one
-other busy program a step of LeNet takes three times as long with two threads as with one, and
-beside two programs thirty times as long (docs/benchmarks.md).
+PyTorch takes a thread for each core. Its threads wait for each other in every layer, so beside
+other busy programs a step can take many times as long with several threads as with one.
+docs/benchmarks.md has the measurements.
 """
 
 import sys
@@ -20,11 +20,11 @@ from lenet.errors import UserError
 
 __all__ = ["Threads"]
 
-MOST = 1024
+MOST = 1024  # threads: beyond every machine, and far below what PyTorch cannot count
 BUDGET = 0.8  # seconds that the timing may take
 SHORT = 2.0  # seconds of work, below which the timing would not pay
 LONG_STEP = 0.03  # seconds of a step, from which a larger part of the batch is not timed
-SLOW = 0.1  # seconds of a step, from which only 1 and the most threads are timed, once each
+SLOW = 0.1  # seconds of a step, from which only 1 and the most threads are timed
 ROUNDS = 3  # turns of each number, one after the other: other programs come and go
 HOPELESS = 3.0  # times the fastest, from which a number is not timed again
 NEARLY = 1.15  # times the fastest, up to which fewer threads are preferred
@@ -152,7 +152,9 @@ class _Speed:
         self._restart()
 
     def _restart(self) -> None:
-        self._steps, self._seconds, self._longest = 0, 0.0, 0.0
+        self._steps = 0
+        self._seconds = 0.0
+        self._longest = 0.0
 
     def pause(self) -> None:
         """Leave out the time until the next step ends."""
@@ -164,11 +166,13 @@ class _Speed:
         Returns:
             Seconds a step now and at the start, once, when the training has become slow.
         """
-        now = perf_counter()
-        taken, self._last = now - self._last if self._last is not None else 0.0, now
-        if not taken or self._told:
+        before, now = self._last, perf_counter()
+        self._last = now
+        if before is None or self._told:
             return None
-        self._steps, self._seconds = self._steps + 1, self._seconds + taken
+        taken = now - before
+        self._steps += 1
+        self._seconds += taken
         self._longest = max(self._longest, taken)
         num_steps, seconds = FIRST_WINDOW if self._first is None else WINDOW
         if self._steps < num_steps or self._seconds < seconds:
