@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lenet import MNIST, load
 from lenet.data.augmentation import Distortions
 from lenet.models.rbf import BITMAPS
-from lenet.pictures.drawing import INK, RED, draw, mosaic, show
+from lenet.pictures.drawing import INK, RED, draw, mosaic, show_image
 
 GREY = {"cmap": "gray", "vmin": 0, "vmax": 255}
 # What each row of distortions.png shows, and the most that is done.
@@ -63,17 +63,17 @@ def draw_patch(run: Path, path: Path) -> None:
 
     def picture(figure: Figure) -> None:
         first, *middle, last = figure.subplots(1, 5)
-        show(first, digits()[7, 0], **GREY)
+        show_image(first, digits()[7, 0], **GREY)
         first.set_title("image")
         first.add_patch(Rectangle((column - 0.5, row - 0.5), 5, 5, fill=False, edgecolor=RED))
         for axis, (title, table) in zip(middle, tables.items(), strict=True):
-            show(axis, table, **signed(table))
+            show_image(axis, table, **signed(table))
             axis.set_title(title)
             for y, x in product(range(5), repeat=2):
                 color = "white" if table[y, x].abs() > 0.6 * table.abs().max() else INK
                 number = f"{table[y, x]:.1f}".replace("-0.0", "0.0")
                 axis.text(x, y, number, size=7, ha="center", va="center", color=color)
-        show(last, sums[chosen], **signed(sums[chosen]))
+        show_image(last, sums[chosen], **signed(sums[chosen]))
         last.set_title(
             f"sum {total:.1f}, bias {result - total:.1f}:\n{result:.1f} in the feature map"
         )
@@ -92,7 +92,7 @@ def draw_convolution(run: Path, path: Path) -> None:
             maps = (digits()[7, 0], kernels[row], sums[row], kept[row], pooled[row])
             for axis, title, shown in zip(axes, titles, maps, strict=True):
                 colours = signed((kernels if title == "kernel" else sums)[row])
-                show(axis, shown, **(GREY if title == "image" else colours))
+                show_image(axis, shown, **(GREY if title == "image" else colours))
                 height, width = shown.shape
                 axis.set_title(f"{title}\n{height}x{width}")
 
@@ -108,7 +108,7 @@ def draw_distortions(path: Path) -> None:
             figure.subplots(len(DISTORTIONS), 1), DISTORTIONS.items(), strict=True
         ):
             made = distortions(image.repeat(9, 1, 1, 1), torch.Generator().manual_seed(0))
-            show(axis, mosaic(torch.cat([image, made])[:, 0], 10, gap=2, fill=255), **GREY)
+            show_image(axis, mosaic(torch.cat([image, made])[:, 0], 10, gap=2, fill=255), **GREY)
             axis.set_title(title, loc="left")
 
     draw(path, (6.6, 5.4), picture)
@@ -130,7 +130,7 @@ def draw_codes(run: Path, path: Path) -> None:
         for axis, (title, (images, colours)) in zip(
             figure.subplots(len(rows), 1), rows.items(), strict=True
         ):
-            show(axis, mosaic(images, 10, gap=images.shape[2] // 7), **colours)
+            show_image(axis, mosaic(images, 10, gap=images.shape[2] // 7), **colours)
             axis.set_title(title, loc="left")
 
     draw(path, (6.6, 4.2), picture)

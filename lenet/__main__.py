@@ -55,9 +55,9 @@ def _run(args: list[str]) -> None:
 
     from lenet.cli import LeNetCLI
     from lenet.cli.allocation import keep_freed_memory
-    from lenet.noise import hush
+    from lenet.noise import install_filters
 
-    hush()
+    install_filters()
     keep_freed_memory()
     try:
         LeNetCLI(args)

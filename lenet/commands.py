@@ -61,7 +61,7 @@ class Trainer(training.Trainer):
         """
         from lenet.export import export
 
-        path = self.find(ckpt_path)
+        path = self.find_checkpoint(ckpt_path)
         if output is None:
             output = str(runs.folder_of(path) / f"{path.stem}.onnx") if path else "lenet.onnx"
         if path is not None:
@@ -91,7 +91,7 @@ class Trainer(training.Trainer):
         """
         from lenet.demo import serve
 
-        path = self.find(ckpt_path)
+        path = self.find_checkpoint(ckpt_path)
         if path is not None:
             checkpoints.load_weights(model, checkpoints.read(path), path)
         once = bool(getattr(self, "fast_dev_run", False))  # only to see whether it works

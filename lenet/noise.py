@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 
-__all__ = ["hush", "quiet"]
+__all__ = ["install_filters", "quiet"]
 
 # Warnings, each with the reason why it is wrong here.
 _WRONG = (
@@ -45,7 +45,7 @@ class _NoAdvertisements(logging.Filter):
         return not message.startswith(_UNASKED)
 
 
-def hush() -> None:
+def install_filters() -> None:
     """Filter them, and nothing else."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_NoAdvertisements())
     for message in _WRONG:

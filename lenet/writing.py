@@ -5,11 +5,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["aside"]
+__all__ = ["atomic_write"]
 
 
 @contextlib.contextmanager
-def aside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a file beside ``path`` to write to, and put it in its place once it is on the disk.
 
     If writing fails, what was there stays as it was, and nothing is left beside it.

@@ -13,7 +13,7 @@ import pytest
 from PIL import EpsImagePlugin, Image, ImageDraw
 
 from lenet.data.images.files import NAMED, decode
-from lenet.data.images.user_images import cell, find_images
+from lenet.data.images.user_images import find_images, spreadsheet_safe
 from tests.conftest import QUIET, TINY
 from tests.small import write_folder
 
@@ -183,9 +183,9 @@ def test_names_cannot_write_to_the_terminal_or_break_the_table(predict):
 
 def test_a_cell_is_no_formula_and_an_ordinary_name_is_left_alone():
     for name in ("-1", "+", "=", "@home", "a=b(c)", "-x", "=A1"):
-        assert cell(name) == name
-    assert cell('=WEBSERVICE("x")') == '\'=WEBSERVICE("x")'
-    assert cell("=cmd|' /C x'!A0") == "'=cmd|' /C x'!A0"
+        assert spreadsheet_safe(name) == name
+    assert spreadsheet_safe('=WEBSERVICE("x")') == '\'=WEBSERVICE("x")'
+    assert spreadsheet_safe("=cmd|' /C x'!A0") == "'=cmd|' /C x'!A0"
 
 
 def test_a_folder_of_ten_thousand_files_is_listed(tmp_path):
@@ -256,11 +256,11 @@ import resource
 from concurrent.futures import ThreadPoolExecutor
 from lenet import Digits
 from lenet.data.images.files import ImageFiles
-from lenet.data.images.user_images import OwnImages
+from lenet.data.images.user_images import UserImages
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 before = peak()
 ImageFiles({str(tmp_path)!r}, [f"{{i}}.png" for i in range(4)], 3, 32).scan(keep=True)
-try: OwnImages({str(tmp_path)!r}, Digits().prepare_image, 400)
+try: UserImages({str(tmp_path)!r}, Digits().prepare_image, 400)
 except ValueError: pass
 print(peak() - before)
 """

@@ -68,16 +68,16 @@ def test_what_is_not_there_is_an_error_that_says_where_it_was_looked_for(asked, 
 
 def test_only_a_runs_own_last_checkpoint_is_gone_on_from(tmp_path):
     run = make_run(tmp_path / "run", "best", "last")
-    assert runs.is_continued(run / "checkpoints" / "last.ckpt")
-    assert not runs.is_continued(run / "checkpoints" / "best.ckpt")
-    assert not runs.is_continued(tmp_path / "last.ckpt")
+    assert runs.resumes_in_place(run / "checkpoints" / "last.ckpt")
+    assert not runs.resumes_in_place(run / "checkpoints" / "best.ckpt")
+    assert not runs.resumes_in_place(tmp_path / "last.ckpt")
 
 
 def test_a_folder_is_discarded_only_if_nothing_is_in_it(tmp_path):
     run = make_run(tmp_path / "run")
-    runs.discard(run, 0)
+    runs.discard_empty(run, 0)
     assert run.is_dir()
-    runs.discard(runs.create(tmp_path, "new"), 0)
+    runs.discard_empty(runs.create(tmp_path, "new"), 0)
     assert not (tmp_path / "new-1").exists()
 
 
@@ -124,7 +124,7 @@ def test_a_training_removes_what_another_left_and_not_what_a_test_is_writing(tmp
     for name in (*left, *writes):
         (run / name).touch()
     os.utime(run / left[-1], (1, 1))  # long ago
-    with runs.taken(run):
+    with runs.locked(run):
         assert not any((run / name).exists() for name in left)
         assert all((run / name).exists() for name in writes)
 
@@ -148,9 +148,9 @@ def test_a_run_is_given_back_where_an_open_file_cannot_be_removed(tmp_path, monk
     run = make_run(tmp_path / "run")
     for _ in range(2):
         with (
-            runs.taken(run),
+            runs.locked(run),
             pytest.raises(UserError, match="another process trains there"),
-            runs.taken(run),
+            runs.locked(run),
         ):
             pass
 
@@ -160,14 +160,14 @@ def test_a_path_on_another_drive_is_written_in_full(monkeypatch):
         raise ValueError("path is on mount 'D:', start on mount 'C:'")
 
     monkeypatch.setattr(os.path, "relpath", refuse)
-    assert runs.short("/elsewhere/run") == "/elsewhere/run"
+    assert runs.short_path("/elsewhere/run") == "/elsewhere/run"
 
 
 @pytest.mark.parametrize(("system", "said"), [("nt", '"my runs"'), ("posix", "'my runs'")])
 def test_what_is_to_be_typed_is_quoted_for_the_shell(system, said, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "name", system)
-        typed = runs.options("my runs", None, None)
+        typed = runs.command_options("my runs", None, None)
     assert typed == f"--ckpt_path {said}"
 
 

@@ -30,7 +30,7 @@ from lenet.errors import UserError, nearest
 from lenet.models import ImageClassifier
 from lenet.pictures import Pictures, PredictionWriter
 from lenet.runs import checkpoints, trusted_names
-from lenet.runs.configs import flat
+from lenet.runs.configs import flatten_groups
 
 __all__ = ["LeNetCLI"]
 
@@ -138,7 +138,7 @@ class LeNetCLI(LightningCLI):
         if self.checkpoint_path is not None:
             # Not yet the file: Lightning would let its hyperparameters override the options.
             self.config[verb]["ckpt_path"] = None
-            _say(f"Checkpoint: {runs.short(self.checkpoint_path)}", file=sys.stderr)
+            _say(f"Checkpoint: {runs.short_path(self.checkpoint_path)}", file=sys.stderr)
         check_seed(self.config[verb]["seed_everything"])
         for group, cls in GROUPS.items():
             check_nulls(group, self.config[verb][group], cls)
@@ -152,21 +152,21 @@ class LeNetCLI(LightningCLI):
         Where training goes on in its run, so do the run's other options, from its config.
         """
         self.checkpoint = checkpoints.read(path)
-        self.trained |= {"path": path, **checkpoints.sizes(self.checkpoint)}
-        specs = checkpoints.specs(self.checkpoint, seen.classes)
+        self.trained |= {"path": path, **checkpoints.trained_sizes(self.checkpoint)}
+        specs = checkpoints.class_specs(self.checkpoint, seen.classes)
         for name, spec in specs.items():
             trusted_names.check_names({name: spec}, path, seen.named)
             for linked in checkpoint_defaults.LINKED if name == "model" else ():
                 spec["init_args"].pop(linked, None)
             parser.set_defaults({name: spec})
-        if trains and runs.is_continued(path):
+        if trains and runs.resumes_in_place(path):
             config = runs.folder_of(path) / runs.CONFIG
             said_by_it = ("model", "data", "ckpt_path")
             said = runs.read_config(config, str(config))
             options = {name: value for name, value in said.items() if name not in said_by_it}
             allowed = trusted_names.ALLOWED_IN_RUNS
             trusted_names.check_names(options, config, seen.named, allowed, GROUPS)
-            for name, value in flat(options).items():
+            for name, value in flatten_groups(options).items():
                 try:
                     parser.set_defaults({name: value})
                 except KeyError as e:
@@ -233,14 +233,14 @@ class LeNetCLI(LightningCLI):
 
     def _run_dir(self, trainer: Trainer, trains: bool) -> str | None:
         path = self.checkpoint_path
-        if path is not None and (not trains or runs.is_continued(path)):
+        if path is not None and (not trains or runs.resumes_in_place(path)):
             folder = runs.folder_of(path)
             if self.other_data is not None:
                 folder /= self.other_data
                 others = "images" if self.verb == "validate" else "data"
                 _say(
                     f"These are other {others} than the training's. Results go to "
-                    f"{runs.short(folder)}",
+                    f"{runs.short_path(folder)}",
                     file=sys.stderr,
                 )
             return str(folder)
@@ -256,10 +256,10 @@ class LeNetCLI(LightningCLI):
         if folder is None:
             return
         if best is None or not best.best_model_path:
-            return _say(f"No best weights were kept. The files are in {runs.short(folder)}.")
+            return _say(f"No best weights were kept. The files are in {runs.short_path(folder)}.")
         _say(f"{best.verdict}, with the weights in")
-        _say(f"  {runs.short(best.best_model_path)}")
-        options = runs.options(folder, self.model, self.datamodule)
+        _say(f"  {runs.short_path(best.best_model_path)}")
+        options = runs.command_options(folder, self.model, self.datamodule)
         own = f"predict {options} --data.predict_path YOUR_IMAGES"
         _say(f"Next:\n  lenet {own if self.subcommand == 'run' else f'test {options}'}")
 
@@ -270,7 +270,7 @@ class LeNetCLI(LightningCLI):
 
     def after_predict(self) -> None:
         """Let the exit code say that some of one's own images could not be predicted."""
-        if self.datamodule.own is not None and self.datamodule.own.left_out:
+        if self.datamodule.user_images is not None and self.datamodule.user_images.left_out:
             raise SystemExit(1)
 
 

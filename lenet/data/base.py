@@ -21,11 +21,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lenet.data.augmentation import Distortions, batch_generator
-from lenet.data.images.files import Framing, frame
+from lenet.data.images.files import Framing, square_image
 from lenet.data.images.handwriting import Handwriting
 from lenet.data.images.ink import LONGEST
-from lenet.data.images.user_images import OwnImages
-from lenet.data.memory import Images, TensorImages, loader, on_device
+from lenet.data.images.user_images import UserImages
+from lenet.data.memory import Images, TensorImages, make_loader, per_channel
 from lenet.data.ranges import check_ranges, check_val_size
 from lenet.errors import UserError
 from lenet.hyperparameters import keep_plain
@@ -118,7 +118,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self._bring_to(image_size or PADDED_SIZE)
         self.num_workers = num_workers
         self.predict_path, self.raw = predict_path, raw
-        self.own: OwnImages | None = None
+        self.user_images: UserImages | None = None
         self.distortions = Distortions(
             rotation, scaling, shear, translation, elastic, elastic_sigma
         )
@@ -183,8 +183,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             enough = 2 * max(
                 LONGEST if self.handwriting else 0, self.native_size or self.image_size
             )
-            self.own = OwnImages(self.predict_path, self.prepare_image, enough)
-            self.sets["predict"] = TensorImages(self.own.images, None, with_index=True)
+            self.user_images = UserImages(self.predict_path, self.prepare_image, enough)
+            self.sets["predict"] = TensorImages(self.user_images.images, None, with_index=True)
         elif stage in ("test", "predict") and "test" not in self.sets:
             images, labels = self.read(train=False)
             self.sets["test"] = TensorImages(images, labels)
@@ -201,7 +201,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         """
         if self.handwriting is not None and not self.raw:
             return self.handwriting.prepare(image)
-        return frame(image, self.in_channels, self.native_size or self.image_size, self.framing)
+        return square_image(
+            image, self.in_channels, self.native_size or self.image_size, self.framing
+        )
 
     def train_dataloader(self) -> DataLoader:
         """Serve the training images, shuffled."""
@@ -220,7 +222,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return self._loader("predict")
 
     def _loader(self, name: str, shuffle: bool = False) -> DataLoader:
-        return loader(
+        return make_loader(
             self.sets[name],
             self.trainer,
             self.batch_size,
@@ -279,5 +281,5 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         if input_range is not None:
             low, high = input_range
             return low + images * ((high - low) / 255)
-        mean, std = (on_device(values, images.device) for values in (self.mean, self.std))
+        mean, std = (per_channel(values, images.device) for values in (self.mean, self.std))
         return (images - 255 * mean) / (255 * std)

@@ -12,10 +12,10 @@ from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from lenet.data.images.files import ImageFiles, cores
+from lenet.data.images.files import ImageFiles, num_cores
 from lenet.errors import UserError
 
-__all__ = ["Images", "TensorImages", "as_it_is", "loader", "on_device"]
+__all__ = ["Images", "TensorImages", "identity", "make_loader", "per_channel"]
 
 # An evaluation keeps nothing for a backward pass: more images fit, and fewer steps are faster.
 EVALUATION_FACTOR = 4
@@ -88,12 +88,12 @@ class LazyLoader(DataLoader):
         yield from super().__iter__()
 
 
-def as_it_is(batch: Any) -> Any:
+def identity(batch: Any) -> Any:
     """Collate nothing: a batch is fetched as one."""
     return batch
 
 
-def begin(worker: int) -> None:
+def start_worker(worker: int) -> None:
     """Begin a worker: with random numbers of its own, and deaf to Ctrl-C.
 
     A terminal sends that to all processes. The first one decides, and needs batches until it has.
@@ -102,7 +102,7 @@ def begin(worker: int) -> None:
     pl_worker_init_function(worker)
 
 
-def loader(
+def make_loader(
     images: TensorImages,
     trainer: pl.Trainer | None,
     batch_size: int,
@@ -124,7 +124,7 @@ def loader(
         UserError: If there are fewer images than devices.
     """
     if num_workers is None:
-        num_workers = 0 if isinstance(images.images, Tensor) else cores()
+        num_workers = 0 if isinstance(images.images, Tensor) else num_cores()
     num_replicas = trainer.world_size if trainer else 1
     if num_replicas > len(images):
         raise UserError(
@@ -149,13 +149,13 @@ def loader(
         num_workers=num_workers,
         # For the workers. The global one is the network's alone, for its dropout to be resumable.
         generator=torch.Generator().manual_seed(seed),
-        collate_fn=as_it_is,
-        worker_init_fn=begin,
+        collate_fn=identity,
+        worker_init_fn=start_worker,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=num_workers > 0,
     )
 
 
-def on_device(values: Sequence[float], device: torch.device) -> Tensor:
+def per_channel(values: Sequence[float], device: torch.device) -> Tensor:
     """Give one value a channel as ``(C, 1, 1)``. They are made there: a copy would wait for it."""
     return torch.stack([torch.full((1, 1), value, device=device) for value in values])

@@ -16,7 +16,7 @@ from torch import Tensor
 from lenet import runs
 from lenet.demo.examples import Example
 from lenet.demo.reader import Answer
-from lenet.pictures.drawing import as_seen, mosaic
+from lenet.pictures.drawing import mosaic, to_rgb
 from lenet.pictures.features import Stage
 
 __all__ = ["about_run", "bars", "layers", "source", "thumbnails"]
@@ -32,7 +32,7 @@ def about_run(model: str, data: str, checkpoint: Path | None) -> str:
     parts = [f"<b>{html.escape(model)}</b> on <b>{html.escape(data)}</b>"]
     if checkpoint is not None:
         folder = runs.folder_of(checkpoint)
-        parts.append(f"run <code>{html.escape(runs.short(folder))}</code>")
+        parts.append(f"run <code>{html.escape(runs.short_path(folder))}</code>")
         parts.append(f"checkpoint <code>{html.escape(checkpoint.name)}</code>")
         accuracy = _test_accuracy(folder / "test.json", checkpoint.name)
         parts.append(
@@ -88,7 +88,7 @@ def layers(answer: Answer | None) -> str:
     """Draw the image as the network saw it, and what each layer made of it."""
     if answer is None:
         return f'<div class="layers"><p class="empty">{EMPTY}</p></div>'
-    seen = np.rint(255 * as_seen(answer.seen.unsqueeze(0))[0].numpy()).astype(np.uint8)
+    seen = np.rint(255 * to_rgb(answer.seen.unsqueeze(0))[0].numpy()).astype(np.uint8)
     figures = [_figure("input", tuple(answer.seen.shape), Image.fromarray(seen))]
     figures += [_figure(stage.name, stage.shape, _tile(stage)) for stage in answer.layers]
     return f'<div class="layers">{"".join(figures)}</div>'

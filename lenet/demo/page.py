@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from lenet.data.images.files import why
+from lenet.data.images.files import error_reason
 from lenet.demo import markup
 from lenet.demo.examples import INK, SIZE, drawn, of_the_test_set
 from lenet.demo.reader import Reader
@@ -76,7 +76,7 @@ class Page:
             with Image.open(file) as image:
                 return self.answer(image)
         except Exception as e:  # what a decoder raises depends on the format and on the damage
-            said = f"cannot be read: {why(e)}"
+            said = f"cannot be read: {error_reason(e)}"
             return markup.bars(self.data.classes, None, said), markup.layers(None)
 
     def build(self) -> gr.Blocks:

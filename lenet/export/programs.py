@@ -26,7 +26,7 @@ from lenet.export.agreement import TOLERANCE, Classify, batches, classify, compa
 from lenet.models import ImageClassifier
 from lenet.noise import quiet
 from lenet.runs.weights import read_weights, write_weights
-from lenet.writing import aside
+from lenet.writing import atomic_write
 
 __all__ = ["Metadata", "Program", "check_output", "export"]
 
@@ -141,8 +141,8 @@ def export(
         folder = tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-")
     except OSError as e:
         raise UserError(f"--output {output}: {e.strerror}. Name a file elsewhere.") from e
-    with folder as aside, _evaluating(model), torch.no_grad():
-        file = Path(aside) / path.name
+    with folder as temporary, _evaluating(model), torch.no_grad():
+        file = Path(temporary) / path.name
         with quiet():
             try:
                 program = torch.export.export(
@@ -166,7 +166,7 @@ def export(
         os.replace(file, path)
     more = f", more than {TOLERANCE:g} by its own rounding" if difference > TOLERANCE else ""
     print(
-        f"Exported {runs.short(path)}, {path.stat().st_size / 1000:,.0f} kB. Run on "
+        f"Exported {runs.short_path(path)}, {path.stat().st_size / 1000:,.0f} kB. Run on "
         f"{sum(map(len, images)):,} images, its probabilities are within {difference:.2g} of the "
         f"model's{more}."
         f"\n  in   {metadata.input}\n  out  {metadata.output}"
@@ -183,14 +183,14 @@ def _export_weights(model: ImageClassifier, data: ImageDataModule, path: Path) -
         "classes": list(data.classes),
         "version": __version__,
     }
-    with aside(path) as part:
+    with atomic_write(path) as part:
         write_weights(part, weights, description)
         read = read_weights(part)["state_dict"]
         assert read.keys() == weights.keys()
         assert all(value.equal(weights[name].cpu()) for name, value in read.items())
     print(
-        f"Exported {runs.short(path)}, {path.stat().st_size / 1000:,.0f} kB: the weights of "
-        f"{type(model).__name__}, to use with --ckpt_path {runs.short(path)}."
+        f"Exported {runs.short_path(path)}, {path.stat().st_size / 1000:,.0f} kB: the weights of "
+        f"{type(model).__name__}, to use with --ckpt_path {runs.short_path(path)}."
     )
     return path
 

@@ -196,7 +196,7 @@ class ImageClassifier(pl.LightningModule, ABC):
 
     def epoch_so_far(self) -> dict[str, float]:
         """Give the sums of the epoch on all devices, and the learning rate that it began with."""
-        return {"lr": self._rate, **self._figures["train"].so_far()}
+        return {"lr": self._rate, **self._figures["train"].sums()}
 
     def resume_epoch(self, so_far: dict[str, float], counts: bool = True) -> None:
         """Take over what :meth:`epoch_so_far` gave in another process.
@@ -207,7 +207,7 @@ class ImageClassifier(pl.LightningModule, ABC):
         """
         self._rate = float(so_far.get("lr", self.lr))
         if counts:
-            self._figures["train"].to(self.device).go_on(so_far)
+            self._figures["train"].to(self.device).restore(so_far)
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer and the schedule, both of the one learning rate."""

@@ -31,12 +31,12 @@ class LossAndAccuracy(Metric):
         self.correct += (logits.argmax(dim=1) == labels).sum()
         self.count += len(labels)
 
-    def so_far(self) -> dict[str, float]:
+    def sums(self) -> dict[str, float]:
         """Give the sums of all devices, to go on from in another process."""
         with self.sync_context():
             return {name: getattr(self, name).item() for name in self.metric_state}
 
-    def go_on(self, sums: dict[str, float]) -> None:
+    def restore(self, sums: dict[str, float]) -> None:
         """Take over sums."""
         self.reset()
         for name in self.metric_state:

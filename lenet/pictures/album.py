@@ -65,7 +65,10 @@ class Album:
                     tag = f"pictures/{path.stem}"
                     board.add_image(tag, pixels, trainer.global_step, dataformats="HWC")
         names = ", ".join(path.name for path in self.made)
-        print(f"Pictures in {runs.short(self.folder)}:\n{textwrap.indent(names, '  ')}", flush=True)
+        print(
+            f"Pictures in {runs.short_path(self.folder)}:\n{textwrap.indent(names, '  ')}",
+            flush=True,
+        )
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from lenet.errors import UserError
 from lenet.pictures.album import Album, best_weights, folder_of
 from lenet.pictures.confusion import draw_confusion, write_classes
 from lenet.pictures.curves import draw_curves, read_curves
-from lenet.pictures.drawing import spelt
+from lenet.pictures.drawing import drawable_names
 from lenet.pictures.features import draw_features, stages
 from lenet.pictures.filters import draw_filters, first_filters
 from lenet.pictures.mistakes import draw_mistakes
@@ -189,7 +189,7 @@ def _features(path: Path, model: Any, data: ImageDataModule, title: str) -> Path
     image = data.to_size(shown.images[first])
     ready = data.normalize(image, getattr(model, "input_range", None))
     found, logits = stages(model, _network(model), ready.to(model.device, model.dtype))
-    truth = spelt(data.classes)[int(shown.labels[first])]
+    truth = drawable_names(data.classes)[int(shown.labels[first])]
     return draw_features(path, image, found, logits, data.classes, truth, title)
 
 

@@ -11,9 +11,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lenet.data.images.user_images import cell
-from lenet.pictures.drawing import BLUE, INK, RED, draw, shortened, spelt
-from lenet.writing import aside
+from lenet.data.images.user_images import spreadsheet_safe
+from lenet.pictures.drawing import BLUE, INK, RED, draw, drawable_names, shortened
+from lenet.writing import atomic_write
 
 __all__ = ["draw_confusion", "per_class", "write_classes"]
 
@@ -45,13 +45,13 @@ def per_class(counts: Tensor) -> dict[str, Tensor]:
 def write_classes(path: Path, counts: Tensor, classes: Sequence[str]) -> Path:
     """Write a row a class. What cannot be told, such as recall without an image, is left empty."""
     columns = per_class(counts)
-    with aside(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["class", *columns])
         rows = zip(classes, *(column.tolist() for column in columns.values()), strict=True)
         for name, *parts, support in rows:
             said = ["" if math.isnan(part) else f"{part:.6f}" for part in parts]
-            writer.writerow([cell(name), *said, support])
+            writer.writerow([spreadsheet_safe(name), *said, support])
     return path
 
 
@@ -64,7 +64,7 @@ def draw_confusion(path: Path, counts: Tensor, classes: Sequence[str], title: st
     number = len(classes)
     cell = 0.42 if number <= 20 else 0.3 if number <= COUNTED else 0.19 if number <= 64 else 0.15
     side = max(4.2, cell * number)
-    names = [shortened(name, 18) for name in spelt(classes)]
+    names = [shortened(name, 18) for name in drawable_names(classes)]
     longest = max(map(len, names))
     beside = 1.8 + 0.14 * min(longest, 14)
     margin = 0.9 + 0.085 * longest

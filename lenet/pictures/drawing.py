@@ -12,20 +12,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from lenet.writing import aside
+from lenet.writing import atomic_write
 
 __all__ = [
     "BLUE",
     "GREY",
     "INK",
     "RED",
-    "as_seen",
     "draw",
+    "drawable_names",
     "layer_name",
     "mosaic",
     "shortened",
-    "show",
-    "spelt",
+    "show_image",
+    "to_rgb",
 ]
 
 INK, GREY, BLUE, RED = "#262626", "#8c8c8c", "#2f6690", "#c8553d"
@@ -90,13 +90,13 @@ def draw(path: Path, size: tuple[float, float], picture: Callable[[Figure], None
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=size, layout="constrained")
         picture(figure)
-        with aside(path) as part:
+        with atomic_write(path) as part:
             # Cut to what was drawn, so that nothing is cut off.
             figure.savefig(part, dpi=DPI, format="png", bbox_inches="tight", pad_inches=0.12)
     return path
 
 
-def spelt(names: Sequence[str], otherwise: str | None = None) -> list[str]:
+def drawable_names(names: Sequence[str], otherwise: str | None = None) -> list[str]:
     """Give names of classes as they can be drawn: by number where no font has a character.
 
     Args:
@@ -135,13 +135,13 @@ def mosaic(images: Tensor, columns: int, gap: int = 1, fill: float = float("nan"
     return laid.reshape(rows * tall, columns * wide, *depth)[: -gap or None, : -gap or None]
 
 
-def show(axis: Axes, image: Tensor, **kwargs: Any) -> Any:
+def show_image(axis: Axes, image: Tensor, **kwargs: Any) -> Any:
     """Show an image ``(H, W)`` or ``(H, W, 3)`` with square pixels and no axes."""
     axis.set_axis_off()
     return axis.imshow(image.cpu().numpy(), **kwargs)
 
 
-def as_seen(images: Tensor) -> Tensor:
+def to_rgb(images: Tensor) -> Tensor:
     """Bring images ``(N, C, H, W)`` in 0..255 to what is shown, ``(N, H, W, 3)`` in [0, 1].
 
     Of more channels than three, the first three are shown; two are shown by their mean.

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from lenet.pictures.drawing import (
     BLUE,
     GREY,
-    as_seen,
     draw,
+    drawable_names,
     layer_name,
     mosaic,
     shortened,
-    show,
-    spelt,
+    show_image,
+    to_rgb,
 )
 
 __all__ = ["Stage", "draw_features", "stages"]
@@ -140,12 +140,12 @@ def draw_features(
         figure.suptitle(title)
         figure.get_layout_engine().set(w_pad=0.08)  # type: ignore[union-attr]
         axes: Any = figure.subplots(1, len(widths), width_ratios=widths)
-        show(axes[0], as_seen(image)[0])
+        show_image(axes[0], to_rgb(image)[0])
         _name(axes[0], "input", tuple(image.shape[1:]))
         place = {"ha": "center", "va": "top", "transform": axes[0].transAxes}
         axes[0].text(0.5, -0.03, f"is {shortened(truth, 18)}", fontsize=9.5, **place)
         for axis, stage, tile, width in zip(axes[1:-1], found, tiles, widths[1:-1], strict=True):
-            show(axis, tile, cmap="gray")
+            show_image(axis, tile, cmap="gray")
             _name(axis, shortened(stage.name, int(15 * width)), stage.shape)
         _draw_output(axes[-1], logits, classes)
 
@@ -184,7 +184,7 @@ def _draw_output(axis: Axes, logits: Tensor, classes: Sequence[str]) -> None:
     chosen = list(range(len(classes)))
     if len(chosen) > CLASSES:
         chosen = probabilities.topk(CLASSES).indices.tolist()
-    names = [shortened(name, 12) for name in spelt(classes)]
+    names = [shortened(name, 12) for name in drawable_names(classes)]
     values = probabilities[chosen].tolist()
     axis.barh(range(len(chosen)), values, color=BLUE, height=0.7)
     axis.set_yticks(range(len(chosen)), [names[i] for i in chosen])

@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from lenet.pictures.drawing import draw, layer_name, mosaic, show
+from lenet.pictures.drawing import draw, layer_name, mosaic, show_image
 
 __all__ = ["draw_filters", "first_filters"]
 
@@ -59,10 +59,10 @@ def draw_filters(path: Path, name: str, kind: str, weights: Tensor, title: str) 
         gap = max(1, height // 8)
         if channels == 3:
             colours = (0.5 + weights / (2 * limit)).clamp(0, 1).permute(0, 2, 3, 1)
-            show(axis, mosaic(colours, columns, gap, fill=1.0))
+            show_image(axis, mosaic(colours, columns, gap, fill=1.0))
             return
         flat = mosaic(weights.mean(dim=1), columns, gap)
-        shades = show(axis, flat, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        shades = show_image(axis, flat, cmap="RdBu_r", vmin=-limit, vmax=limit)
         bar = figure.colorbar(shades, ax=axis, shrink=0.8, aspect=24, pad=0.02)
         bar.outline.set_visible(False)  # type: ignore[attr-defined]
         bar.set_label("weight", fontsize=8)

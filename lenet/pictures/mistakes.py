@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from lenet.data.memory import Images
-from lenet.pictures.drawing import GREY, RED, as_seen, draw, shortened, show, spelt
+from lenet.pictures.drawing import GREY, RED, draw, drawable_names, shortened, show_image, to_rgb
 from lenet.pictures.tally import Mistake
 
 __all__ = ["draw_mistakes"]
@@ -34,8 +34,8 @@ def draw_mistakes(
     """
     if not mistakes:
         return None
-    seen = as_seen(images[torch.tensor([index for _, index, _, _ in mistakes])])
-    names = [shortened(name, 16) for name in spelt(classes)]
+    seen = to_rgb(images[torch.tensor([index for _, index, _, _ in mistakes])])
+    names = [shortened(name, 16) for name in drawable_names(classes)]
     columns = min(COLUMNS, len(mistakes))
     rows = -(-len(mistakes) // columns)
     width = 1.6 if max(map(len, names)) < 6 else 2.1
@@ -46,7 +46,7 @@ def draw_mistakes(
         for axis in axes:
             axis.set_axis_off()
         for axis, image, (p, i, label, guess) in zip(axes, seen, mistakes, strict=False):
-            show(axis, image)
+            show_image(axis, image)
             axis.set_axis_on()
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)

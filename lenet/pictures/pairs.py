@@ -9,10 +9,10 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from lenet.data.images.files import opened
-from lenet.data.images.user_images import OwnImages, shown
+from lenet.data.images.files import open_image
+from lenet.data.images.user_images import UserImages, display_path
 from lenet.errors import printable
-from lenet.writing import aside
+from lenet.writing import atomic_write
 
 __all__ = ["say_left_out", "say_predictions", "write_pairs"]
 
@@ -29,7 +29,7 @@ def write_pairs(path: Path, files: list[str], seen: Tensor, titles: list[str]) -
         return
     from matplotlib.figure import Figure
 
-    from lenet.pictures.drawing import spelt
+    from lenet.pictures.drawing import drawable_names
 
     files = files[:MOST]
     columns = min(PAIRS_A_ROW, len(files))
@@ -39,7 +39,7 @@ def write_pairs(path: Path, files: list[str], seen: Tensor, titles: list[str]) -
     for i, (file, image, title) in enumerate(zip(files, seen, titles, strict=False)):
         row, column = divmod(i, columns)
         bottom = (rows - 1 - row + 0.03) / rows
-        [name] = spelt([shown(Path(file).name)], f"no. {i}")
+        [name] = drawable_names([display_path(Path(file).name)], f"no. {i}")
         for half, (picture, text, colour) in enumerate(
             (
                 (
@@ -57,14 +57,14 @@ def write_pairs(path: Path, files: list[str], seen: Tensor, titles: list[str]) -
             axis.set_axis_off()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a name in another script
-        with aside(path) as part:
+        with atomic_write(path) as part:
             figure.savefig(part, dpi=110, format="png")
 
 
 def _thumbnail(file: str) -> Image.Image:
     """Make a small picture of a file, as it was given; what is transparent is chequered."""
     try:
-        with opened(file, 2 * GIVEN_SIZE) as image:
+        with open_image(file, 2 * GIVEN_SIZE) as image:
             small = ImageOps.exif_transpose(image)
         if small.mode == "F" or small.mode.startswith("I"):
             values = torch.from_numpy(np.array(small.convert("F"))).nan_to_num(0, 0, 0)
@@ -86,17 +86,17 @@ def _thumbnail(file: str) -> Image.Image:
     return ImageOps.pad(picture, (GIVEN_SIZE, GIVEN_SIZE), color="white")
 
 
-def say_predictions(own: OwnImages, said: list[str]) -> None:
+def say_predictions(own: UserImages, said: list[str]) -> None:
     """Print the first predictions, and what was left out."""
     print(f"Predicted {len(own):,} of {len(own) + len(own.left_out):,} images:")
     for file, text in list(zip(own.paths, said, strict=True))[:SAID]:
-        print(printable(f"  {shown(file)}: {text}"))
+        print(printable(f"  {display_path(file)}: {text}"))
     if len(own) > SAID:
         print(f"  and {len(own) - SAID:,} more")
     say_left_out(own)
 
 
-def say_left_out(own: OwnImages) -> None:
+def say_left_out(own: UserImages) -> None:
     """Print on standard error what was left out, with its reason."""
     for file, reason in own.left_out:
-        print(printable(f"lenet: {shown(file)}: left out: {reason}"), file=sys.stderr)
+        print(printable(f"lenet: {display_path(file)}: left out: {reason}"), file=sys.stderr)

@@ -13,11 +13,11 @@ from torchvision.utils import save_image
 
 from lenet import runs
 from lenet.data import ImageDataModule
-from lenet.data.images.user_images import OwnImages, cell
+from lenet.data.images.user_images import UserImages, spreadsheet_safe
 from lenet.errors import UserError
 from lenet.pictures.pairs import say_left_out, say_predictions, write_pairs
 from lenet.training.results import about_results, write_json
-from lenet.writing import aside
+from lenet.writing import atomic_write
 
 __all__ = ["PredictionWriter"]
 
@@ -75,16 +75,16 @@ class PredictionWriter(pl.Callback):
         if not (trainer.is_global_zero and folder and isinstance(data, ImageDataModule)):
             return
         if getattr(trainer, "fast_dev_run", False):
-            if data.own is not None:
-                say_left_out(data.own)
+            if data.user_images is not None:
+                say_left_out(data.user_images)
             return
         indices, probabilities = parts
         order = indices.argsort()
         indices, probabilities = indices[order], probabilities[order]
         run, images = Path(folder), data.sets["predict"]
-        if images.labels is None and data.own is not None:
+        if images.labels is None and data.user_images is not None:
             run = run / "own"
-            self._write_own(run, data, data.own, probabilities)
+            self._write_own(run, data, data.user_images, probabilities)
         elif images.labels is not None:
             self._write(run, data, images.labels[indices], indices, probabilities)
         about = about_results(trainer, len(indices))
@@ -93,7 +93,7 @@ class PredictionWriter(pl.Callback):
         write_json(run / "predictions.json", about)
         print("See")
         for name in ("predictions.csv", "predictions.png", "predictions"):
-            print(f"  {runs.short(run / name)}")
+            print(f"  {runs.short_path(run / name)}")
 
     def _write(
         self, run: Path, data: ImageDataModule, labels: Tensor, indices: Tensor, found: Tensor
@@ -116,7 +116,7 @@ class PredictionWriter(pl.Callback):
         right = int((found.argmax(dim=1) == labels).sum())
         print(f"Predicted {len(indices):,} images, {right:,} of them right.")
 
-    def _write_own(self, run: Path, data: ImageDataModule, own: OwnImages, found: Tensor) -> None:
+    def _write_own(self, run: Path, data: ImageDataModule, own: UserImages, found: Tensor) -> None:
         paths, every = own.paths, torch.arange(len(own))
         write_table(run / "predictions.csv", data.classes, every, None, found, paths)
         first = slice(100 if self.num_images is None else self.num_images)
@@ -130,9 +130,9 @@ class PredictionWriter(pl.Callback):
 
 def _drawn(classes: Sequence[str]) -> list[str]:
     """Spell classes so that they can be drawn above an image."""
-    from lenet.pictures.drawing import shortened, spelt
+    from lenet.pictures.drawing import drawable_names, shortened
 
-    return [shortened(name, 16) for name in spelt(classes)]
+    return [shortened(name, 16) for name in drawable_names(classes)]
 
 
 def _titles(classes: Sequence[str], probabilities: Tensor) -> list[str]:
@@ -151,7 +151,7 @@ def write_table(
 ) -> None:
     """Write a row an image, with its name and label if it has them; put it in place when whole."""
     confidence, predicted = (column.tolist() for column in probabilities.max(dim=1))
-    with aside(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         header = ["index"]
         if names:
@@ -163,10 +163,10 @@ def write_table(
         for i, index in enumerate(indices.tolist()):
             row = [index]
             if names:
-                row.append(cell(names[int(index)], is_path=True))
+                row.append(spreadsheet_safe(names[int(index)], is_path=True))
             if labels is not None:
-                row.append(cell(classes[int(labels[i])]))
-            row += [cell(classes[predicted[i]]), f"{confidence[i]:.6f}"]
+                row.append(spreadsheet_safe(classes[int(labels[i])]))
+            row += [spreadsheet_safe(classes[predicted[i]]), f"{confidence[i]:.6f}"]
             writer.writerow([*row, *(f"{p:.6f}" for p in probabilities[i].tolist())])
 
 

@@ -17,7 +17,15 @@ from torch import nn
 from lenet.errors import UserError
 from lenet.runs.weights import read_weights
 
-__all__ = ["COUNTS", "check_fits", "inspect", "load_weights", "read", "sizes", "specs"]
+__all__ = [
+    "COUNTS",
+    "check_fits",
+    "class_specs",
+    "inspect",
+    "load_weights",
+    "read",
+    "trained_sizes",
+]
 
 COUNTS = {"num_classes": "classes", "in_channels": "channels"}
 _KEYS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
@@ -96,7 +104,7 @@ def _check_paths(callbacks: Any, path: Path) -> None:
                         )
 
 
-def specs(
+def class_specs(
     checkpoint: dict[str, Any], classes: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, Any]]:
     """Give what a checkpoint says of its model and data: class paths and their arguments.
@@ -125,7 +133,7 @@ def specs(
     return found
 
 
-def sizes(checkpoint: dict[str, Any]) -> dict[str, Any]:
+def trained_sizes(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """Give the numbers of classes and channels that a checkpoint's model was trained for."""
     return {name: checkpoint[_KEYS["model"]].get(name) for name in COUNTS}
 

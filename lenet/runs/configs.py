@@ -10,7 +10,7 @@ import yaml
 from lenet.errors import UserError
 from lenet.runs.bounded_yaml import RefusedYAML, load, read_text
 
-__all__ = ["flat", "read_config"]
+__all__ = ["flatten_groups", "read_config"]
 
 
 def read_config(config: str | Path, name: str = "") -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _nearest_config(config: str | Path) -> str:
     return f" Did you mean {files[close[0]]}?" if close else ""
 
 
-def flat(options: dict[str, Any]) -> dict[str, Any]:
+def flatten_groups(options: dict[str, Any]) -> dict[str, Any]:
     """Spell groups of options as they are typed: ``{"trainer": {"devices": 1}}``, dotted."""
     typed: dict[str, Any] = {}
     for name, value in options.items():

@@ -66,8 +66,8 @@ def fetch(url: str, root: str | Path) -> Path:
     print(f"Downloading {url} to {path}", file=sys.stderr, flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as aside:
-            file = Path(aside) / path.name
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as temporary:
+            file = Path(temporary) / path.name
             _download(url, file)
             read_weights(file, said)
             os.replace(file, path)

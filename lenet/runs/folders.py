@@ -26,15 +26,15 @@ __all__ = [
     "CONFIG",
     "STARTED",
     "check_writable",
+    "command_options",
     "create",
-    "discard",
+    "discard_empty",
     "folder_of",
-    "is_continued",
+    "locked",
     "mark_started",
-    "options",
-    "quoted",
-    "short",
-    "taken",
+    "resumes_in_place",
+    "shell_quote",
+    "short_path",
 ]
 
 CONFIG, STARTED = "config.yaml", "started.txt"
@@ -75,7 +75,7 @@ def check_writable(folder: str | Path | None) -> None:
         )
 
 
-def discard(folder: str | Path | None, step: int) -> None:
+def discard_empty(folder: str | Path | None, step: int) -> None:
     """Remove the folder of a run that came to nothing, if there is only what a start writes."""
     if folder is not None and step == 0:
         # A process that was killed leaves its lock.
@@ -86,23 +86,23 @@ def discard(folder: str | Path | None, step: int) -> None:
                 shutil.rmtree(folder)
 
 
-def options(folder: str | Path, model: Any, data: Any) -> str:
+def command_options(folder: str | Path, model: Any, data: Any) -> str:
     """Spell what a later command needs: the run, and classes of one's own, which must be named."""
     own = [
         f" --{option} {type(used).__module__}.{type(used).__name__}"
         for option, used in (("model", model), ("data", data))
         if used is not None and not type(used).__module__.startswith("lenet.")
     ]
-    return f"--ckpt_path {quoted(short(folder))}{''.join(own)}"
+    return f"--ckpt_path {shell_quote(short_path(folder))}{''.join(own)}"
 
 
-def quoted(text: str) -> str:
+def shell_quote(text: str) -> str:
     """Quote an argument where it needs that, as this system's shell reads it."""
     return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 @contextlib.contextmanager
-def taken(folder: str | Path | None) -> Iterator[None]:
+def locked(folder: str | Path | None) -> Iterator[None]:
     """Keep other trainings out of a run while one writes there.
 
     What a killed one left half-written is removed. What an evaluation may be writing is not.
@@ -118,8 +118,8 @@ def taken(folder: str | Path | None) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise UserError(
-            f"{short(folder)}: another process trains there. Wait for its end, stop it, or start a "
-            "run of its own, without --ckpt_path."
+            f"{short_path(folder)}: another process trains there. Wait for its end, stop it, or "
+            "start a new run, without --ckpt_path."
         ) from None
     except (NotImplementedError, OSError):  # a disk without locks
         pass
@@ -149,12 +149,12 @@ def folder_of(checkpoint: Path) -> Path:
     return parent.parent if parent.name == "checkpoints" else parent
 
 
-def is_continued(checkpoint: Path) -> bool:
+def resumes_in_place(checkpoint: Path) -> bool:
     """Tell whether training goes on in the checkpoint's run: from its ``last``, not elsewhere."""
     return checkpoint.name == "last.ckpt" and (folder_of(checkpoint) / CONFIG).exists()
 
 
-def short(path: str | Path) -> str:
+def short_path(path: str | Path) -> str:
     """Write a path as one would type it: relative where it is below the working folder."""
     try:
         relative = os.path.relpath(path)

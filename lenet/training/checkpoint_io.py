@@ -9,7 +9,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from lenet.errors import UserError
 from lenet.runs.weights import read_weights
-from lenet.writing import aside
+from lenet.writing import atomic_write
 
 __all__ = ["WholeCheckpointIO"]
 
@@ -42,7 +42,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         buffer = io.BytesIO()  # torch.save to a file would hide the system's error in its own
         torch.save(checkpoint, buffer)
         try:
-            with aside(path) as part:
+            with atomic_write(path) as part:
                 part.write_bytes(buffer.getbuffer())
         except OSError as e:
             kept = " The one before it is still there, and whole." if path.exists() else ""

@@ -126,7 +126,7 @@ class Interruption(Checkpoint):
             exception = Interrupted(self.signum or signal.SIGINT)
         folder, data = (getattr(trainer, name, None) for name in ("run_dir", "datamodule"))
         if folder and os.path.exists(os.path.join(folder, "checkpoints", "last.ckpt")):
-            vars(exception)["go_on"] = runs.options(folder, pl_module, data)
+            vars(exception)["go_on"] = runs.command_options(folder, pl_module, data)
         self._give_back()
         if stopped:
             raise exception

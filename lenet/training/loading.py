@@ -7,7 +7,7 @@ from lightning.pytorch.cli import instantiate_module
 from lenet import runs
 from lenet.errors import UserError
 from lenet.models import ImageClassifier
-from lenet.runs.checkpoints import load_weights, read, specs
+from lenet.runs.checkpoints import class_specs, load_weights, read
 from lenet.runs.trusted_names import check_names, subclasses
 
 __all__ = ["load"]
@@ -33,7 +33,7 @@ def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClas
     checkpoint = read(path)
     saved = checkpoint["hyper_parameters"]
     known = {f"{cls.__module__}.{cls.__name__}" for cls in subclasses(ImageClassifier)}
-    check_names({"model": specs(checkpoint)["model"]}, path, named=known)
+    check_names({"model": class_specs(checkpoint)["model"]}, path, named=known)
     options = {key: value for key, value in saved.items() if key != "_instantiator"}
     try:
         model = instantiate_module(ImageClassifier, options)

@@ -9,7 +9,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import Logger
 
 from lenet.errors import UserError
-from lenet.writing import aside
+from lenet.writing import atomic_write
 
 __all__ = ["MetricsFile"]
 
@@ -66,7 +66,7 @@ class MetricsFile(Logger):
         if not self.rows:
             return
         names = {name for row in self.rows.values() for name in row} - {"epoch", "step"}
-        with aside(self.path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        with atomic_write(self.path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, ["epoch", "step", *sorted(names)])
             writer.writeheader()
             writer.writerows(self.rows[epoch] for epoch in sorted(self.rows))

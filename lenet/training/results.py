@@ -12,12 +12,14 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lenet.data import ImageDataModule
 from lenet.data.selection import describe
-from lenet.writing import aside
+from lenet.writing import atomic_write
 
-__all__ = ["ResultFile", "about_results", "show", "write_json"]
+__all__ = ["ResultFile", "about_results", "print_metrics", "write_json"]
 
 
-def show(results: list[Mapping[str, float]], verbose: bool = True) -> list[Mapping[str, float]]:
+def print_metrics(
+    results: list[Mapping[str, float]], verbose: bool = True
+) -> list[Mapping[str, float]]:
     """Print the figures that an evaluation found, and hand them on.
 
     Lightning's own table has sixteen digits of each. ``test.json`` has as many as there are.
@@ -100,5 +102,5 @@ def about_results(trainer: pl.Trainer, images: int, validates: bool = False) -> 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write values as JSON, and put the file in place when it is whole."""
-    with aside(path) as part:
+    with atomic_write(path) as part:
         part.write_text(json.dumps(values, indent=2), encoding="utf-8")

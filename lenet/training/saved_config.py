@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.cli import SaveConfigCallback
 
 from lenet import runs
-from lenet.writing import aside
+from lenet.writing import atomic_write
 
 __all__ = ["SaveConfig"]
 
@@ -34,7 +34,7 @@ class SaveConfig(SaveConfigCallback):
             self.config["num_threads"] = torch.get_num_threads()
         self.config["data"]["init_args"]["predict_path"] = None
         if trainer.is_global_zero:
-            with aside(config) as part:
+            with atomic_write(config) as part:
                 # Not save(), which writes in the encoding of the machine.
                 text = self.parser.dump(self.config, skip_unset=False)
                 part.write_text(text, encoding="utf-8")

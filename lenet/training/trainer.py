@@ -26,7 +26,7 @@ from lenet.training.checkpointing import BestCheckpoint, LastCheckpoint
 from lenet.training.finite_loss import FiniteLoss
 from lenet.training.interruption import Interruption
 from lenet.training.metrics_file import MetricsFile
-from lenet.training.results import show
+from lenet.training.results import print_metrics
 from lenet.training.resuming import Resuming
 
 __all__ = ["Trainer"]
@@ -114,7 +114,7 @@ class Trainer(pl.Trainer):
         try:
             # Of several processes one holds the run. One that was spawned learns its rank later.
             first = self.local_rank == 0 and self.node_rank == 0
-            with _mistakes_of_processes(), runs.taken(self.run_dir if first else None):
+            with _mistakes_of_processes(), runs.locked(self.run_dir if first else None):
                 super().fit(
                     model,
                     train_dataloaders,
@@ -125,7 +125,7 @@ class Trainer(pl.Trainer):
                 )
             self._recall_best()
         except BaseException:
-            runs.discard(self.run_dir, self._steps_made())
+            runs.discard_empty(self.run_dir, self._steps_made())
             raise
 
     def validate(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -151,7 +151,7 @@ class Trainer(pl.Trainer):
             rows = super().validate(
                 model, dataloaders, ckpt_path, False, datamodule, weights_only=True
             )
-        return show(rows, verbose)
+        return print_metrics(rows, verbose)
 
     def test(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
@@ -174,7 +174,7 @@ class Trainer(pl.Trainer):
         ckpt_path = self._checked(ckpt_path)
         with _mistakes_of_processes():
             rows = super().test(model, dataloaders, ckpt_path, False, datamodule, weights_only=True)
-        return show(rows, verbose)
+        return print_metrics(rows, verbose)
 
     def predict(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
@@ -247,13 +247,13 @@ class Trainer(pl.Trainer):
     def _checked(self, ckpt_path: str | Path | None, in_folder: str = "best") -> str | None:
         """Find a checkpoint that is safe to read, for a run that can be written to."""
         runs.check_writable(self.run_dir)
-        path = self.find(ckpt_path, in_folder)
+        path = self.find_checkpoint(ckpt_path, in_folder)
         if path is None:
             return None
         checkpoints.inspect(path)
         return str(path)
 
-    def find(self, ckpt_path: str | Path | None, in_folder: str = "best") -> Path | None:
+    def find_checkpoint(self, ckpt_path: str | Path | None, in_folder: str = "best") -> Path | None:
         """Find a checkpoint: one that this trainer has kept, or as the command line does."""
         if not ckpt_path:
             return None

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from lenet import ImageFolder
-from lenet.data.sets.folder import spread
+from lenet.data.sets.folder import stratified_order
 from tests.small import FOLDER_CLASSES, split_up, write_image
 
 
@@ -62,11 +62,11 @@ def test_the_parts_that_are_missing_are_drawn_from_the_training_images(photos):
 
 def test_every_beginning_of_a_spread_has_its_share_of_each_class():
     labels = torch.tensor([0] * 80 + [1] * 20)
-    order = spread(labels, seed=3)
+    order = stratified_order(labels, seed=3)
     assert sorted(order.tolist()) == list(range(100))
     for size in (5, 10, 50):
         assert labels[order[:size]].sum() == size // 5
-    assert not order.equal(spread(labels, seed=4))
+    assert not order.equal(stratified_order(labels, seed=4))
 
 
 def test_hidden_files_and_other_files_are_no_images(photos):
@@ -109,7 +109,7 @@ def test_decoded_as_it_goes_gives_the_same_images_labels_and_figures(photos, par
 def test_what_fits_is_held_in_memory_and_what_does_not_is_decoded_by_workers(photos, monkeypatch):
     assert ImageFolder().in_memory
     monkeypatch.setattr("lenet.data.sets.folder.MEMORY", 30 * 3 * 32 * 32 - 1)
-    monkeypatch.setattr("lenet.data.memory.cores", lambda: 2)
+    monkeypatch.setattr("lenet.data.memory.num_cores", lambda: 2)
     data = ImageFolder()
     assert not data.in_memory
     data.setup("fit")

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 from torch import nan, tensor
 
-from lenet.pictures.drawing import as_seen, draw, mosaic, shortened, spelt
+from lenet.pictures.drawing import draw, drawable_names, mosaic, shortened, to_rgb
 
 
 def test_a_mosaic_has_its_images_in_rows_with_gaps_between():
@@ -24,14 +24,14 @@ def test_a_mosaic_of_colours_keeps_their_channels():
 
 def test_images_of_any_channels_are_shown_as_colours():
     grey = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2)
-    assert as_seen(grey).tolist() == [[[[0, 0, 0], [1, 1, 1]]]]
-    assert as_seen(torch.zeros(2, 3, 4, 5, dtype=torch.uint8)).shape == (2, 4, 5, 3)
-    assert as_seen(torch.zeros(2, 4, 4, 5, dtype=torch.uint8)).shape == (2, 4, 5, 3)
+    assert to_rgb(grey).tolist() == [[[[0, 0, 0], [1, 1, 1]]]]
+    assert to_rgb(torch.zeros(2, 3, 4, 5, dtype=torch.uint8)).shape == (2, 4, 5, 3)
+    assert to_rgb(torch.zeros(2, 4, 4, 5, dtype=torch.uint8)).shape == (2, 4, 5, 3)
 
 
 def test_a_name_that_no_font_has_is_its_number(monkeypatch):
     monkeypatch.setattr("lenet.pictures.drawing._drawable", lambda: frozenset(map(ord, "a é$")))
-    assert spelt(["a é", "雪", "$a$", " "]) == ["a é", "class 1", "$a$", "class 3"]
+    assert drawable_names(["a é", "雪", "$a$", " "]) == ["a é", "class 1", "$a$", "class 3"]
 
 
 def test_a_long_name_is_cut():

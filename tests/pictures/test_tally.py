@@ -2,7 +2,7 @@ import torch
 from torch import tensor
 from torch.utils.data import DataLoader
 
-from lenet.data.memory import TensorImages, as_it_is
+from lenet.data.memory import TensorImages, identity
 from lenet.pictures.tally import Tally, WorstMistakes, _together
 
 
@@ -52,7 +52,7 @@ def test_a_tally_counts_every_image_and_knows_which_is_which():
     labels = tensor([0, 1, 0, 1, 0, 1])
     served = TensorImages(images, labels, indices=tensor([5, 3, 4, 0]))
     sampler = [3, 1, 2]  # of which this device has three, in its own order: images 0, 3, 4
-    loader = DataLoader(served, batch_size=2, sampler=sampler, collate_fn=as_it_is)
+    loader = DataLoader(served, batch_size=2, sampler=sampler, collate_fn=identity)
     tally = Tally(2, 5, loader, torch.device("cpu"))
     for _, batch_labels in loader:  # all are said to be 1
         tally.update(logits([0.2, 0.8]).expand(len(batch_labels), 2), batch_labels)

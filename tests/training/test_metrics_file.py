@@ -6,7 +6,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from lenet.errors import UserError
 from lenet.training import MetricsFile
-from lenet.training.results import show
+from lenet.training.results import print_metrics
 
 
 def rows(path):
@@ -72,9 +72,9 @@ def test_a_table_that_is_none_is_refused_before_a_training(tmp_path, text):
 
 def test_an_evaluation_shows_four_digits_once_and_only_when_asked(capsys, monkeypatch):
     found = [{"test/loss": 0.0321965590119, "test/accuracy": 0.9929999709}]
-    assert show(found) is found
+    assert print_metrics(found) is found
     assert capsys.readouterr().out == "test/loss: 0.0322\ntest/accuracy: 0.9930\n"
-    show(found, verbose=False)
+    print_metrics(found, verbose=False)
     monkeypatch.setattr(rank_zero_only, "rank", 1)
-    show(found)
+    print_metrics(found)
     assert capsys.readouterr().out == ""

@@ -22,13 +22,13 @@ from lenet.errors import UserError
 __all__ = [
     "Framing",
     "ImageFiles",
-    "cores",
     "decode",
-    "frame",
+    "error_reason",
     "is_colour",
-    "opened",
+    "num_cores",
+    "open_image",
     "readable",
-    "why",
+    "square_image",
 ]
 
 Framing = Literal["crop", "pad", "stretch"]
@@ -85,7 +85,7 @@ class ImageFiles:
         images = torch.empty(*self.shape, dtype=torch.uint8) if keep else None
         sums = torch.zeros(2, *self.shape[:2], dtype=torch.int64)
         broken: list[str] = []
-        with ThreadPoolExecutor(cores()) as pool:  # Pillow decodes outside of Python's lock
+        with ThreadPoolExecutor(num_cores()) as pool:  # Pillow decodes outside of Python's lock
             for start in range(0, len(self), 1024):
                 part = range(start, min(start + 1024, len(self)))
                 for i, found in zip(part, pool.map(self._try, part), strict=True):
@@ -112,7 +112,7 @@ class ImageFiles:
         try:
             return self._decode(index)
         except Exception as e:  # what a decoder raises depends on the format and on the damage
-            return why(e)
+            return error_reason(e)
 
 
 def readable() -> list[str]:
@@ -122,7 +122,7 @@ def readable() -> list[str]:
 
 
 @contextlib.contextmanager
-def opened(path: str, enough: int) -> Iterator[Image.Image]:
+def open_image(path: str, enough: int) -> Iterator[Image.Image]:
     """Open an image file, as a whole no larger than memory allows.
 
     Args:
@@ -137,7 +137,7 @@ def opened(path: str, enough: int) -> Iterator[Image.Image]:
             yield image
 
 
-def why(e: Exception) -> str:
+def error_reason(e: Exception) -> str:
     """Say in a few words why an image cannot be read."""
     if isinstance(e, Image.UnidentifiedImageError):
         return "not an image"
@@ -161,11 +161,13 @@ def decode(path: str, channels: int, size: int, framing: Framing = "crop") -> Te
         framing: ``"crop"`` scales the shorter side to the size and cuts the longer one off evenly,
             ``"pad"`` scales the longer side and fills up with black, ``"stretch"`` scales both.
     """
-    with opened(path, 2 * size) as file:
-        return frame(file, channels, size, framing)
+    with open_image(path, 2 * size) as file:
+        return square_image(file, channels, size, framing)
 
 
-def frame(picture: Image.Image, channels: int, size: int, framing: Framing = "crop") -> Tensor:
+def square_image(
+    picture: Image.Image, channels: int, size: int, framing: Framing = "crop"
+) -> Tensor:
     """Bring an image to size and to grey or colour as :func:`decode` does a file."""
     image = picture
     image.load()  # which turns a TIFF
@@ -215,13 +217,13 @@ def to_bytes(image: Image.Image) -> Image.Image:
 def is_colour(path: str) -> bool:
     """Tell from a file's header whether it has colours. A broken one has none."""
     try:
-        with opened(path, 1) as image:
+        with open_image(path, 1) as image:
             return image.mode not in GREY and not image.mode.startswith("I;")
     except Exception:  # counted when all are decoded
         return False
 
 
-def cores() -> int:
+def num_cores() -> int:
     """Count the cores that this process may use, up to 8."""
     usable = getattr(os, "sched_getaffinity", None)
     return min(8, len(usable(0)) if usable else os.cpu_count() or 1)

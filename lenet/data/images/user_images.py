@@ -12,13 +12,13 @@ from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image
 from torch import Tensor
 
-from lenet.data.images.files import NAMED, cores, opened, readable, why
+from lenet.data.images.files import NAMED, error_reason, num_cores, open_image, readable
 from lenet.errors import UserError
 
-__all__ = ["OwnImages", "cell", "find_images", "shown"]
+__all__ = ["UserImages", "display_path", "find_images", "spreadsheet_safe"]
 
 
-class OwnImages:
+class UserImages:
     """One's own images, as bytes in memory, and why some are not among them.
 
     Args:
@@ -42,7 +42,7 @@ class OwnImages:
             left = f" Other files, left out: {others:,}." if others else ""
             rank_zero_info(f"Images in {path}: {len(found):,}.{left}")
         # A large photograph takes hundreds of megabytes while it is decoded.
-        with ThreadPoolExecutor(min(4, cores())) as pool:
+        with ThreadPoolExecutor(min(4, num_cores())) as pool:
             results = list(pool.map(self._try, found))
         pairs = list(zip(found, results, strict=True))
         self.paths = [file for file, result in pairs if isinstance(result, Tensor)]
@@ -51,7 +51,9 @@ class OwnImages:
         if len(found) == 1 and not images:
             raise UserError(f"--data.predict_path {path}: cannot be predicted: {results[0]}.")
         if not images:
-            named = "; ".join(f"{shown(file)}: {reason}" for file, reason in self.left_out[:NAMED])
+            named = "; ".join(
+                f"{display_path(file)}: {reason}" for file, reason in self.left_out[:NAMED]
+            )
             more = f"; and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
             raise UserError(
                 f"--data.predict_path {path}: none of the {len(found):,} images can be predicted. "
@@ -64,10 +66,10 @@ class OwnImages:
 
     def _try(self, file: str) -> Tensor | str:
         try:
-            with opened(file, self._enough) as image:
+            with open_image(file, self._enough) as image:
                 return self._prepare(image)
         except Exception as e:  # what a decoder raises depends on the format and on the damage
-            return why(e)
+            return error_reason(e)
 
 
 def find_images(path: str) -> tuple[list[str], int]:
@@ -114,19 +116,19 @@ def find_images(path: str) -> tuple[list[str], int]:
     return found, len(files) - len(found)
 
 
-def shown(path: str) -> str:
+def display_path(path: str) -> str:
     """Spell a path so that it can be printed and written, whatever bytes are in its name."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def cell(name: str, is_path: bool = False) -> str:
+def spreadsheet_safe(name: str, is_path: bool = False) -> str:
     """Spell a name for a table, so that no spreadsheet takes a stranger's for a formula.
 
     Only what calls a function or a program is changed: ``-1`` and ``+`` are good names of classes.
     """
     if not re.match(r"[=+\-@\t\r].*[(|!]", name, re.DOTALL):
-        return shown(name)
-    return shown(f"./{name}" if is_path else f"'{name}")
+        return display_path(name)
+    return display_path(f"./{name}" if is_path else f"'{name}")
 
 
 def _hide(folders: list[str]) -> None:

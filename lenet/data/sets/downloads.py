@@ -1,8 +1,8 @@
 """Downloads, by torchvision's own code, and what to say when there are none.
 
-They are made aside and renamed into place, so that a process that is killed leaves nothing that
-looks whole, and under a lock, so that of several processes one downloads. Where the files are there
-nothing is written: data may be read-only.
+They are made in a temporary folder and renamed into place, so that a process that is killed leaves
+nothing that looks whole, and under a lock, so that of several processes one downloads. Where the
+files are there nothing is written: data may be read-only.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ __all__ = ["FAILURES", "fetch"]
 
 # What torchvision raises where a file is not there, not whole or not what it should be.
 FAILURES = (OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError, AssertionError)
-LOCK, ASIDE = ".lenet-lock", ".lenet-download"  # in the folder of the files
+LOCK, TEMPORARY = ".lenet-lock", ".lenet-download"  # in the folder of the files
 
 
 def fetch(
@@ -73,12 +73,12 @@ def fetch(
 
 def _download(open_in: Callable[[str], Any], root: Path, folder: Path) -> None:
     """Download below ``folder``, which is the same file system, and rename what is not there."""
-    aside = folder / ASIDE
-    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+    temporary = folder / TEMPORARY
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
     try:
         # torchvision takes an archive that is there and has the right sum.
         for archive in {*folder.glob("*.gz"), *folder.glob("*.zip"), *root.glob("*.gz")}:
-            link = aside / archive.relative_to(root)
+            link = temporary / archive.relative_to(root)
             link.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.link(archive, link)
@@ -86,10 +86,10 @@ def _download(open_in: Callable[[str], Any], root: Path, folder: Path) -> None:
                 with contextlib.suppress(OSError):
                     link.symlink_to(archive)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints every mirror that fails
-            open_in(str(aside))
-        for file in [path for path in aside.rglob("*") if path.is_file()]:
-            place = root / file.relative_to(aside)
+            open_in(str(temporary))
+        for file in [path for path in temporary.rglob("*") if path.is_file()]:
+            place = root / file.relative_to(temporary)
             if not place.exists():
                 shutil.move(file, place)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -14,7 +14,7 @@ from lenet.data.memory import Images
 from lenet.data.sets.folder_listing import check_classes, list_parts
 from lenet.errors import UserError
 
-__all__ = ["ImageFolder", "spread"]
+__all__ = ["ImageFolder", "stratified_order"]
 
 MEMORY = 2 << 30  # bytes: images that take more are decoded as it goes
 
@@ -109,7 +109,7 @@ class ImageFolder(ImageDataModule):
                     f"--data.test_size {test_size}: {self.root} has {len(paths)} images, of which "
                     "some must be left to train on."
                 )
-            order = spread(labels, self.split_seed)
+            order = stratified_order(labels, self.split_seed)
             test, rest = order[:test_size].sort().values, order[test_size:].sort().values
             self.names, test_labels = [paths[i] for i in test], labels[test]
             paths, labels = [paths[i] for i in rest], labels[rest]
@@ -170,7 +170,7 @@ class ImageFolder(ImageDataModule):
         if self._num_own_val is not None:
             num_train = len(labels) - self._num_own_val
             return every[:num_train], every[num_train:]
-        order, val_size = spread(labels, self.split_seed), self.num_val(len(labels))
+        order, val_size = stratified_order(labels, self.split_seed), self.num_val(len(labels))
         train, val = order[val_size:].sort().values, order[:val_size].sort().values
         missing = set(range(self.num_classes)) - set(labels[train].tolist())
         if missing:
@@ -231,7 +231,7 @@ class ImageFolder(ImageDataModule):
         self.hparams.update(mean=list(self.mean), std=list(self.std))
 
 
-def spread(labels: Tensor, seed: int) -> Tensor:
+def stratified_order(labels: Tensor, seed: int) -> Tensor:
     """Order images by chance, so that any first part of them has its share of each class.
 
     Args:
