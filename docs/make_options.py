@@ -26,7 +26,7 @@ sys.path.insert(0, str(PAGE.parents[1]))
 
 from lenet import data, models  # noqa: E402
 from lenet.cli import COMMANDS, GROUPS, LeNetCLI  # noqa: E402
-from lenet.cli.parser import LEAST  # noqa: E402
+from lenet.cli.checks import LEAST  # noqa: E402
 from lenet.data.ranges import RANGES  # noqa: E402
 from lenet.models.optimization import ReduceLROnPlateau  # noqa: E402
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lenet.cli import parser
+from lenet.cli import mistakes
 from lenet.errors import UserError
 from tests.conftest import TINY
 
@@ -100,19 +100,19 @@ def test_a_bug_of_our_own_in_the_parser_keeps_its_traceback(lenet, monkeypatch, 
     def explain(*args):
         raise error("a bug")
 
-    monkeypatch.setattr(parser, "explain", explain)
+    monkeypatch.setattr(mistakes, "explain", explain)
     for args in (["--zebra"], ["--model.lr", "x"], ["--trainer.callbacks", "x"]):
         with pytest.raises(error, match="a bug"):
             lenet("fit", *args)
 
 
 def test_a_user_error_that_was_dealt_with_hides_no_bug(lenet, monkeypatch):
-    def complete(*args):
+    def match_model_and_data(*args):
         try:
             raise UserError("dealt with")
         except UserError as e:
             raise AttributeError("a bug") from e
 
-    monkeypatch.setattr("lenet.cli.app.complete", complete)
+    monkeypatch.setattr("lenet.cli.app.match_model_and_data", match_model_and_data)
     with pytest.raises(AttributeError, match="a bug"):
         lenet("fit", *TINY)

@@ -16,7 +16,7 @@ MISTAKES = {
     ),
     "an option": ("--model.lrr 3", "--model.lrr: no such option. Did you mean --model.lr?"),
     "an option of another model": (
-        "--model.widths+ 3 --model ConvNet",
+        "--model.widths+ 3",
         "--model.widths: no such option. ConvNet has it: put --model ConvNet first.",
     ),
     "an option of another data set": (

@@ -4,26 +4,24 @@ What is added to LightningCLI: which checkpoint is meant, and that it gives the 
 folders; and that a mistake is one line.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, cast
 
+import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.rank_zero import rank_zero_only
-from lightning.pytorch.callbacks import ModelSummary, ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, ModelSummary, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from lenet import __version__, runs, training
 from lenet.cli import checkpoint_defaults, construction
-from lenet.cli.first_look import Glance, configs_first
-from lenet.cli.parser import (
-    Parser,
-    bound_what_is_read,
-    check_nulls,
-    check_seed,
-    complete,
-    parse,
-)
+from lenet.cli.checks import check_seed, check_values, match_model_and_data
+from lenet.cli.first_look import FirstLook, look
+from lenet.cli.known_options import command_options
+from lenet.cli.parser import Parser, bound_what_is_read, parse
 from lenet.commands import COMMANDS, Trainer
 from lenet.data import ImageDataModule
 from lenet.errors import UserError, nearest
@@ -58,7 +56,8 @@ class LeNetCLI(LightningCLI):
         self.checkpoint_path: Path | None = None
         self.trained: dict[str, Any] = {}  # sizes that the checkpoint's model was trained for
         self.other_data: str | None = None  # folder of results on other data than the checkpoint's
-        self.verb = next((arg for arg in args if arg in COMMANDS), None)
+        self.command = next((arg for arg in args if arg in COMMANDS), "")
+        self.trains = self.command in ("fit", "run")
         bound_what_is_read()
         super().__init__(
             ImageClassifier,
@@ -77,7 +76,7 @@ class LeNetCLI(LightningCLI):
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """Name the command that is typed, or else all: the parsers of all seven take 0.3 s."""
-        return {verb: COMMANDS[verb] for verb in ([self.verb] if self.verb else COMMANDS)}
+        return {name: COMMANDS[name] for name in ([self.command] if self.command else COMMANDS)}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Make a parser that takes no abbreviations: a misspelt option is a mistake."""
@@ -109,74 +108,84 @@ class LeNetCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, with the checkpoint's model and data as defaults where one is meant."""
-        verb = self.verb
-        missing, named = None, {}
-        if verb is not None:
-            args = configs_first(args, verb)
-            seen, evaluates = Glance.at(verb, args), verb not in ("fit", "run")
-            named = seen.classes
-            subparser = self.command_parser
-            if evaluates:
-                subparser.set_defaults({"ckpt_path": "best"})
-            if seen.ckpt_path or evaluates:
-                try:
-                    self.checkpoint_path = runs.find_checkpoint(
-                        seen.ckpt_path or "best",
-                        seen.root or ROOT,
-                        in_folder="best" if evaluates else "last",
-                    )
-                    self._take_defaults(subparser, self.checkpoint_path, seen, not evaluates)
-                except UserError as e:
-                    if seen.typed:
-                        raise
-                    missing = e  # --help and --print_config need no checkpoint
-        self.config = parse(parser, args, verb or "", named)
-        if verb is None:
+        command = self.command
+        if not command:
+            parse(parser, parser, args, "", {})
             raise UserError(f"no command typed. There are {', '.join(COMMANDS)}.")
-        if missing is not None:
-            raise missing
+        first = look(command, args)
+        not_found = self._use_checkpoint(first)
+        self.config = parse(parser, self.command_parser, first.args, command, first.classes)
+        if not_found is not None:
+            raise not_found
         if self.checkpoint_path is not None:
             # Not yet the file: Lightning would let its hyperparameters override the options.
-            self.config[verb]["ckpt_path"] = None
+            self.config[command]["ckpt_path"] = None
             _say(f"Checkpoint: {runs.short_path(self.checkpoint_path)}", file=sys.stderr)
-        check_seed(self.config[verb]["seed_everything"])
+        config = self.config[command]
+        check_seed(config["seed_everything"])
         for group, cls in GROUPS.items():
-            check_nulls(group, self.config[verb][group], cls)
-        complete(verb, self.config[verb]["model"], self.config[verb]["data"])
+            check_values(group, config[group], cls)
+        match_model_and_data(command, config["model"], config["data"])
 
-    def _take_defaults(
-        self, parser: LightningArgumentParser, path: Path, seen: Glance, trains: bool
-    ) -> None:
-        """Let a checkpoint's model and data be what is meant where nothing else is said.
+    def _use_checkpoint(self, first: FirstLook) -> UserError | None:
+        """Find the checkpoint that the command means, and let it give the defaults.
 
-        Where training goes on in its run, so do the run's other options, from its config.
+        Returns:
+            What is wrong with a checkpoint that is not typed: --help and --print_config need none.
         """
-        self.checkpoint = checkpoints.read(path)
-        self.trained |= {"path": path, **checkpoints.trained_sizes(self.checkpoint)}
-        specs = checkpoints.class_specs(self.checkpoint, seen.classes)
-        for name, spec in specs.items():
-            trusted_names.check_names({name: spec}, path, seen.named)
+        if self.trains and first.ckpt_path is None:
+            return None
+        if not self.trains:
+            self.command_parser.set_defaults({"ckpt_path": "best"})
+        try:
+            self.checkpoint_path = runs.find_checkpoint(
+                first.ckpt_path or "best",
+                first.root or ROOT,
+                in_folder="last" if self.trains else "best",
+            )
+            self.checkpoint = checkpoints.read(self.checkpoint_path)
+            self._default_to_checkpoint(self.checkpoint, self.checkpoint_path, first)
+            if self.trains and runs.resumes_in_place(self.checkpoint_path):
+                self._default_to_run(runs.folder_of(self.checkpoint_path), first)
+        except UserError as e:
+            if first.is_typed:
+                raise
+            return e
+        return None
+
+    def _default_to_checkpoint(
+        self, checkpoint: dict[str, Any], path: Path, first: FirstLook
+    ) -> None:
+        """Let a checkpoint's model and data be the defaults."""
+        self.trained |= {"path": path, **checkpoints.trained_sizes(checkpoint)}
+        for name, spec in checkpoints.class_specs(checkpoint, first.classes).items():
+            trusted_names.check_names({name: spec}, path, first.words)
             for linked in checkpoint_defaults.LINKED if name == "model" else ():
                 spec["init_args"].pop(linked, None)
-            parser.set_defaults({name: spec})
-        if trains and runs.resumes_in_place(path):
-            config = runs.folder_of(path) / runs.CONFIG
-            said_by_it = ("model", "data", "ckpt_path")
-            said = runs.read_config(config, str(config))
-            options = {name: value for name, value in said.items() if name not in said_by_it}
-            allowed = trusted_names.ALLOWED_IN_RUNS
-            trusted_names.check_names(options, config, seen.named, allowed, GROUPS)
-            for name, value in flatten_groups(options).items():
-                try:
-                    parser.set_defaults({name: value})
-                except KeyError as e:
-                    known = nearest(name, [action.dest for action in parser._actions])
-                    raise UserError(f"{config}: {name}: no such option.{known}") from e
+            self.command_parser.set_defaults({name: spec})
+
+    def _default_to_run(self, folder: Path, first: FirstLook) -> None:
+        """Let the config of a run that is resumed give the defaults of all other options."""
+        config = folder / runs.CONFIG
+        options = runs.read_config(config, str(config))
+        options = {
+            name: value
+            for name, value in options.items()
+            if name not in ("model", "data", "ckpt_path")
+        }
+        allowed = trusted_names.ALLOWED_IN_RUNS
+        trusted_names.check_names(options, config, first.words, allowed, GROUPS)
+        for name, value in flatten_groups(options).items():
+            try:
+                self.command_parser.set_defaults({name: value})
+            except KeyError as e:
+                known = nearest(name, command_options(self.command_parser, {}))
+                raise UserError(f"{config}: {name}: no such option.{known}") from e
 
     def before_instantiate_classes(self) -> None:
         """Name the checkpoint, and let errors of the trainer's options through as they are."""
         if self.checkpoint_path is not None:
-            self.config[str(self.verb)]["ckpt_path"] = str(self.checkpoint_path)
+            self.config[self.command]["ckpt_path"] = str(self.checkpoint_path)
         for base in construction.OPTIONS.values():
             self.parser.add_instantiator(construction.construct, base, subclasses=True)
 
@@ -186,58 +195,50 @@ class LeNetCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer, and the folder that the run's files go to."""
-        verb = str(self.subcommand)
-        checkpoint_defaults.check_sizes(self.config[verb]["model"]["init_args"], self.datamodule)
-        if self.checkpoint is not None and self.checkpoint_path is not None:
-            checkpoints.check_fits(self.checkpoint, self.model, self.checkpoint_path)
-            for warning in checkpoint_defaults.other_splits(self.checkpoint, self.datamodule, verb):
-                _say(warning, file=sys.stderr)
-            self.other_data = checkpoint_defaults.other_data(self.checkpoint, self.datamodule, verb)
-            self.checkpoint = None  # not needed any more, and mapped into memory
-        parser = self.command_parser
-        options, trains = self.config_init[verb], verb in ("fit", "run")
-        given = options["trainer"]
-        bare = given["barebones"]
-        keeps = trains and not bare and given["enable_checkpointing"] is not False
-        if not keeps:
-            kwargs["enable_checkpointing"] = None if bare else False
-        works = {"checkpoint": keeps, "early_stopping": trains and not bare}
-        works["predictions"] = verb in ("predict", "run")
-        parser.callback_keys = [key for key in parser.callback_keys if works.get(key, True)]
-        own = given["callbacks"] or []
-        own = own if isinstance(own, list) else [own]
-        early_stopping = [options["early_stopping"]] if works["early_stopping"] else []
-        construction.check_callbacks([*early_stopping, *own])
-        # The first of all: what the others do takes the threads as well.
-        threads = training.Threads(options["num_threads"])
-        if verb in ("export", "demo") and options["num_threads"] is not None:
-            torch.set_num_threads(options["num_threads"])  # no loop, and no callback that does
-        kwargs["callbacks"] = [threads, *own, *([] if verb == "fit" else [training.ResultFile()])]
-        has_summary = any(isinstance(callback, ModelSummary) for callback in own)
-        if given["enable_model_summary"] is not False and not bare and not has_summary:
-            kwargs["enable_model_summary"] = False  # Lightning's own, which is one level deep
-            kwargs["callbacks"].append(training.ModelSummary())
-        has_bar = any(isinstance(callback, ProgressBar) for callback in own)
-        if given["enable_progress_bar"] is not False and not bare and not has_bar:
-            kwargs["callbacks"].append(training.ProgressBar())
-        logs = trains and given["logger"] in (None, True) and not bare
-        if given["logger"] in (None, True) and not bare:
-            kwargs["logger"] = False  # until there is a folder, and an evaluation needs none
-        defaults = {name: parser.get_default(f"trainer.{name}") for name in vars(given)}
-        with construction.naming(vars(given), defaults):
-            trainer = cast(Trainer, super().instantiate_trainer(**kwargs))
-        if getattr(trainer, "fast_dev_run", False):
-            return trainer
-        trainer.use_folder(self._run_dir(trainer, trains), trains and not bare, keeps, logs)
+        self._check_sizes()
+        config = self.config_init[self.command]
+        options = config["trainer"]
+        if self.command in ("export", "demo") and config["num_threads"] is not None:
+            torch.set_num_threads(config["num_threads"])  # without a loop, no callback does
+        run_dir = None if options["fast_dev_run"] else self._make_run_dir(options)
+        try:
+            kwargs |= self._loggers(options, run_dir) | self._callbacks(config, run_dir)
+            defaults = self.command_parser.get_defaults()
+            defaults = {name: defaults.get(f"trainer.{name}") for name in vars(options)}
+            with construction.naming(vars(options), defaults):
+                trainer = cast(Trainer, super().instantiate_trainer(**kwargs))
+        except BaseException:
+            runs.discard_empty(run_dir, 0)
+            raise
+        trainer.run_dir = run_dir
         return trainer
 
-    def _run_dir(self, trainer: Trainer, trains: bool) -> str | None:
+    def _check_sizes(self) -> None:
+        """Compare model, data and checkpoint, now that they are there."""
+        checkpoint_defaults.check_sizes(
+            self.config[self.command]["model"]["init_args"], self.datamodule
+        )
+        if self.checkpoint is None or self.checkpoint_path is None:
+            return
+        checkpoints.check_fits(self.checkpoint, self.model, self.checkpoint_path)
+        about = (self.checkpoint, self.datamodule, self.command)
+        for warning in checkpoint_defaults.other_splits(*about):
+            _say(warning, file=sys.stderr)
+        self.other_data = checkpoint_defaults.other_data(*about)
+        self.checkpoint = None  # not needed any more, and mapped into memory
+
+    def _make_run_dir(self, options: Any) -> str | None:
+        """Name the folder that files go to: the checkpoint's run, or that of a new one.
+
+        Returns:
+            The folder. Processes other than the first do not know that of a new run.
+        """
         path = self.checkpoint_path
-        if path is not None and (not trains or runs.resumes_in_place(path)):
+        if path is not None and (not self.trains or runs.resumes_in_place(path)):
             folder = runs.folder_of(path)
             if self.other_data is not None:
                 folder /= self.other_data
-                others = "images" if self.verb == "validate" else "data"
+                others = "images" if self.command == "validate" else "data"
                 _say(
                     f"These are other {others} than the training's. Results go to "
                     f"{runs.short_path(folder)}",
@@ -245,9 +246,60 @@ class LeNetCLI(LightningCLI):
                 )
             return str(folder)
         if getattr(rank_zero_only, "rank", 0) > 0:
-            return None  # the first process tells its own
+            return None
         name = f"{type(self.model).__name__}-{type(self.datamodule).__name__}"
-        return str(runs.create(trainer.default_root_dir, name))
+        return str(runs.create(options["default_root_dir"] or ".", name))
+
+    def _loggers(self, options: Any, run_dir: str | None) -> dict[str, Any]:
+        """Give the trainer its loggers, unless they are chosen. An evaluation needs none."""
+        if options["barebones"] or options["logger"] not in (None, True):
+            return {}
+        if not self.trains or options["fast_dev_run"]:
+            return {"logger": False}
+        folder = run_dir or options["default_root_dir"] or "."
+        board = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+        return {"logger": [board, training.MetricsFile(folder)]}
+
+    def _callbacks(self, config: Any, run_dir: str | None) -> dict[str, Any]:
+        """Give the trainer its callbacks. Lightning calls them in this order, checkpoints last."""
+        options = config["trainer"]
+        bare, fast = options["barebones"], options["fast_dev_run"]
+        chosen = options["callbacks"] or []
+        chosen = chosen if isinstance(chosen, list) else [chosen]
+        trains = self.trains and not bare
+        keeps = trains and options["enable_checkpointing"] is not False
+        early_stopping = [config["early_stopping"]] if trains else []
+        construction.check_callbacks([*early_stopping, *chosen])
+        callbacks: list[pl.Callback] = [
+            training.Threads(config["num_threads"]),  # before what the others compute
+            *chosen,
+            *([] if self.command == "fit" else [training.ResultFile()]),
+            *early_stopping,
+            *([config["predictions"]] if self.command in ("predict", "run") else []),
+            config["pictures"],
+            *([config["checkpoint"]] if keeps else []),
+        ]
+        if trains and not fast:
+            last = [training.LastCheckpoint()] if keeps else []
+            callbacks += [training.FiniteLoss(), *last, training.Interruption(keeps)]
+        arguments: dict[str, Any] = {"callbacks": callbacks}
+        summary = options["enable_model_summary"] is not False and not bare
+        if summary and not any(isinstance(callback, ModelSummary) for callback in chosen):
+            callbacks.append(training.ModelSummary())
+            arguments["enable_model_summary"] = False  # Lightning's own, which is one level deep
+        bar = options["enable_progress_bar"] is not False and not bare
+        if bar and not any(isinstance(callback, ProgressBar) for callback in chosen):
+            callbacks.append(training.ProgressBar())
+        if not keeps:
+            # Interruption is a Checkpoint, and Lightning allows none where they are switched off.
+            allowed = trains and not fast and not any(isinstance(c, Checkpoint) for c in chosen)
+            arguments["enable_checkpointing"] = None if bare else allowed
+        if keeps and run_dir is not None:
+            for callback in callbacks:
+                if isinstance(callback, ModelCheckpoint):
+                    callback.dirpath = callback.dirpath or os.path.join(run_dir, "checkpoints")
+        self.command_parser.callback_keys = []  # they are in the list already
+        return arguments
 
     def after_fit(self) -> None:
         """Say what came of the training, where it is, and what to type next."""
@@ -261,7 +313,7 @@ class LeNetCLI(LightningCLI):
         _say(f"  {runs.short_path(best.best_model_path)}")
         options = runs.command_options(folder, self.model, self.datamodule)
         own = f"predict {options} --data.predict_path YOUR_IMAGES"
-        _say(f"Next:\n  lenet {own if self.subcommand == 'run' else f'test {options}'}")
+        _say(f"Next:\n  lenet {own if self.command == 'run' else f'test {options}'}")
 
     def after_run(self) -> None:
         """Say what came of the training, and where it is."""

@@ -7,15 +7,16 @@ spelling. Where nothing is near, nothing is suggested: a far guess is worse than
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-__all__ = ["Known", "suggest"]
+from lenet.cli.first_look import CLASSES
+
+__all__ = ["KnownOptions", "suggest"]
 
 # Least likeness of a misspelt name, from 0 to 1: `epoc` is 0.89 like `epoch`, `gpus` 0.55 like
 # `plugins`.
 NEAR = 0.75
 
-# Options that are a class, and have options below them.
-CLASSES = ("model", "data", "model.optimizer", "model.scheduler")
 _FOLDER = "--trainer.default_root_dir"
 # What other programs call an option, and what it is here.
 WORDS = {
@@ -95,20 +96,41 @@ EXPLAINED = {
 
 
 @dataclass(frozen=True)
-class Known:
-    """The options that there are, without ``--``.
+class KnownOptions:
+    """The options that exist, without ``--``.
 
     Args:
         options: Those of this command and of the classes that it uses.
-        others: Finds those of other classes, each with its classes: ``model.widths`` and
-            ``["ConvNet"]``.
+        of_classes: Gives those of all classes, each with the names of its classes:
+            ``model.widths`` and ``["ConvNet"]``.
     """
 
     options: Sequence[str]
-    others: Callable[[], Mapping[str, list[str]]] = dict
+    of_classes: Callable[[], Mapping[str, list[str]]] = dict
 
 
-def suggest(typed: str, known: Known, otherwise: str = "") -> str:
+@dataclass(frozen=True)
+class _Unknown:
+    """An option that does not exist: ``trainer.max_epoch`` is ``max_epoch`` of ``trainer``."""
+
+    group: str
+    name: str
+    known: KnownOptions
+
+    @cached_property
+    def groups(self) -> set[str]:
+        return {_group(option) for option in self.known.options}
+
+    @cached_property
+    def of_classes(self) -> Mapping[str, list[str]]:
+        return self.known.of_classes()
+
+    @property
+    def may_be_of_another_program(self) -> bool:
+        return self.group in ("", "data", "model", "trainer") or self.group not in self.groups
+
+
+def suggest(typed: str, known: KnownOptions, otherwise: str = "") -> str:
     """Say what an option that does not exist was meant to be, as a sentence after a space.
 
     Args:
@@ -117,33 +139,65 @@ def suggest(typed: str, known: Known, otherwise: str = "") -> str:
         otherwise: What to say if none is near.
     """
     group, _, name = typed.replace("-", "_").rstrip("+").lower().rpartition(".")
-    groups = {_group(option) for option in known.options}
-    alike = [o for o in known.options if _last(o) == name and (o not in groups or o in CLASSES)]
-    if alike:
-        of_group = [option for option in alike if option.rpartition(".")[0] == group]
-        return _ask(of_group or alike)
-    others = known.others()
-    if f"{group}.{name}" in others:
-        return _of(others[f"{group}.{name}"], group)
-    if group in ("", "data", "model", "trainer") or group not in groups:
-        if name in EXPLAINED:
-            return f" {EXPLAINED[name]}"
-        if name in WORDS:
-            last = WORDS[name].rpartition("--")[2]
-            # Of the class in use it takes no further option.
-            in_use = last.partition(" ")[0] in known.options
-            return _ask([last if in_use else WORDS[name]])
-        for option, classes in others.items():
-            if _last(option) == name:
-                return _of(classes, option.partition(".")[0], f"--{option}")
-    # By the last part, within a group that there is, or else by the whole.
-    near = {option: option for option in known.options}
-    if group in groups:
-        near |= {_last(o): o for o in known.options if not group or _group(o) == group}
-    written = name if group in groups else f"{group}.{name}"
-    if close := difflib.get_close_matches(written, near, n=1, cutoff=NEAR):
-        return _ask([near[close[0]]])
-    return otherwise
+    unknown = _Unknown(group, name, known)
+    return next(filter(None, (attempt(unknown) for attempt in _ATTEMPTS)), otherwise)
+
+
+def _same_in_another_group(unknown: _Unknown) -> str:
+    same = [
+        option
+        for option in unknown.known.options
+        if _last(option) == unknown.name and (option not in unknown.groups or option in CLASSES)
+    ]
+    return _ask([option for option in same if _group(option) == unknown.group] or same)
+
+
+def _of_another_class(unknown: _Unknown) -> str:
+    classes = unknown.of_classes.get(f"{unknown.group}.{unknown.name}", [])
+    return _put_first(classes, unknown.group)
+
+
+def _of_another_program(unknown: _Unknown) -> str:
+    if not unknown.may_be_of_another_program:
+        return ""
+    if unknown.name in EXPLAINED:
+        return f" {EXPLAINED[unknown.name]}"
+    option = WORDS.get(unknown.name, "")
+    last = option.rpartition("--")[2]
+    # An option of the class in use needs no class before it.
+    in_use = last.partition(" ")[0] in unknown.known.options
+    return _ask([last if in_use else option])
+
+
+def _same_of_another_class(unknown: _Unknown) -> str:
+    if not unknown.may_be_of_another_program:
+        return ""
+    for option, classes in unknown.of_classes.items():
+        if _last(option) == unknown.name:
+            return _put_first(classes, option.partition(".")[0], f"--{option}")
+    return ""
+
+
+def _nearly_the_same(unknown: _Unknown) -> str:
+    """Compare the last part within a group that exists, or else the whole."""
+    near = {option: option for option in unknown.known.options}
+    name = f"{unknown.group}.{unknown.name}"
+    if unknown.group in unknown.groups:
+        name = unknown.name
+        for option in unknown.known.options:
+            if unknown.group in ("", _group(option)):
+                near[_last(option)] = option
+    return _ask([near[close] for close in difflib.get_close_matches(name, near, 1, NEAR)])
+
+
+# The first that has something to say says it.
+_ATTEMPTS = (
+    _same_in_another_group,
+    _of_another_class,
+    _of_another_program,
+    _same_of_another_class,
+    _nearly_the_same,
+)
 
 
 def _last(option: str) -> str:
@@ -156,10 +210,12 @@ def _group(option: str) -> str:
 
 def _ask(options: Sequence[str]) -> str:
     named = [option if option.startswith("--") else f"--{option}" for option in options[:3]]
-    return f" Did you mean {' or '.join(named)}?"
+    return f" Did you mean {' or '.join(named)}?" if any(options) else ""
 
 
-def _of(classes: Sequence[str], group: str, option: str = "it") -> str:
+def _put_first(classes: Sequence[str], group: str, option: str = "it") -> str:
+    if not classes:
+        return ""
     have = "has" if len(classes) == 1 else "have"
     first = " or ".join(f"--{group} {name}" for name in classes)
     return f" {' and '.join(classes)} {have} {option}: put {first} first."

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 from lenet.errors import UserError
 from lenet.runs.bounded_yaml import RefusedYAML, load, read_text
 
-__all__ = ["flatten_groups", "read_config"]
+__all__ = ["flatten_groups", "read_config", "values_by_option"]
 
 
 def read_config(config: str | Path, name: str = "") -> dict[str, Any]:
@@ -61,3 +62,19 @@ def flatten_groups(options: dict[str, Any]) -> dict[str, Any]:
         inner = {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else None
         typed |= {name: value} if inner is None else inner
     return typed
+
+
+def values_by_option(values: Any, option: str = "") -> Iterator[tuple[str, Any]]:
+    """List nested values with the options that they are typed as.
+
+    ``{"model": {"class_path": "LeNet", "init_args": {"lr": 1}}}`` is ``model`` and ``model.lr``.
+    """
+    if isinstance(values, dict):
+        for name, value in values.items():
+            inner = option if name in ("class_path", "init_args") else f"{option}.{name}".strip(".")
+            yield from values_by_option(value, inner)
+    elif isinstance(values, list):
+        for value in values:
+            yield from values_by_option(value, option)
+    else:
+        yield option, values

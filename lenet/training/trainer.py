@@ -12,20 +12,16 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch.callbacks import (
     BatchSizeFinder,
     LearningRateFinder,
-    ModelCheckpoint,
     WeightAveraging,
 )
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from lenet import runs
 from lenet.errors import UserError
 from lenet.runs import checkpoints
 from lenet.training.checkpoint_io import WholeCheckpointIO
-from lenet.training.checkpointing import BestCheckpoint, LastCheckpoint
-from lenet.training.finite_loss import FiniteLoss
+from lenet.training.checkpointing import BestCheckpoint
 from lenet.training.interruption import Interruption
-from lenet.training.metrics_file import MetricsFile
 from lenet.training.results import print_metrics
 from lenet.training.resuming import Resuming
 
@@ -58,28 +54,6 @@ class Trainer(pl.Trainer):
         self.callbacks.append(Resuming())
         for callback in self.callbacks:
             _check_callback(callback)
-
-    def use_folder(self, run_dir: str | None, trains: bool, keeps: bool, logs: bool) -> None:
-        """Let a run's files go to its folder.
-
-        Args:
-            run_dir: The folder. Processes other than the first need not know.
-            trains: Whether this is a training, which can be interrupted.
-            keeps: Whether checkpoints are kept.
-            logs: Whether figures are logged.
-        """
-        self.run_dir = run_dir
-        if keeps:
-            self.callbacks.append(LastCheckpoint())
-            for callback in self.checkpoint_callbacks:
-                if run_dir is not None and isinstance(callback, ModelCheckpoint):
-                    callback.dirpath = callback.dirpath or os.path.join(run_dir, "checkpoints")
-        if trains:
-            self.callbacks += [FiniteLoss(), Interruption(keeps)]
-        if logs:
-            root = run_dir or self.default_root_dir
-            board = TensorBoardLogger(root, name="", version="", default_hp_metric=False)
-            self.loggers = [board, MetricsFile(root)]
 
     @property
     def best(self) -> BestCheckpoint | None:
