@@ -34,11 +34,8 @@ def main(args: Sequence[str] | None = None) -> None:
         before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
     try:
         _run(args)
-    except (KeyboardInterrupt, SystemExit) as e:
-        # Lightning makes its own exit code of it.
-        stop = e if isinstance(e, KeyboardInterrupt) else e.__context__
-        if not isinstance(stop, KeyboardInterrupt):
-            raise
+    except KeyboardInterrupt as e:
+        stop = e if isinstance(e, Interrupted) else Interrupted(signal.SIGINT)
         _stopped(stop, next((arg for arg in args if arg in ("fit", "run")), "fit"))
     finally:
         for signum, handler in before.items():
@@ -74,19 +71,19 @@ def _run(args: list[str]) -> None:
         _fail(f"{name}: {e.strerror}.{way_out}")
 
 
-def _stopped(e: KeyboardInterrupt, verb: str) -> NoReturn:
-    """Say where training has stopped and what to go on with."""
-    options = vars(e).get("go_on")  # of a training
-    e = e if isinstance(e, Interrupted) else Interrupted(signal.SIGINT)
-    by = "Ctrl-C" if e.signum == signal.SIGINT else signal.Signals(e.signum).name
-    said = f"\nStopped by {by}{' after ' if e.where else ''}{e.where}."
-    if options is not None:
-        said += " All is saved. Go on with" if e.saved else " Go on from what was saved last with"
-        said += f"\n  lenet {verb} {options}"
+def _stopped(stop: Interrupted, command: str) -> NoReturn:
+    """Say where training has stopped and what resumes it."""
+    by = "Ctrl-C" if stop.signum == signal.SIGINT else signal.Signals(stop.signum).name
+    said = f"\nStopped by {by}{' after ' if stop.where else ''}{stop.where}."
+    if stop.resume:
+        said += (
+            " All is saved. Go on with" if stop.saved else " Go on from what was saved last with"
+        )
+        said += f"\n  lenet {command} {stop.resume}"
     if os.environ.get("LOCAL_RANK", "0") != "0":
         raise SystemExit  # the first process says it, unless Lightning sees another fail
     print(said, file=sys.stderr, flush=True)
-    raise SystemExit(128 + e.signum)
+    raise SystemExit(128 + stop.signum)
 
 
 def _fail(message: str, keep_lines: bool = False) -> NoReturn:

@@ -39,11 +39,12 @@ class Interrupted(KeyboardInterrupt):
         signum: The signal. The program exits with 128 more.
         where: How far a training had come.
         saved: Whether all of it is saved.
+        resume: Options of the command that resumes the training, if something was saved.
     """
 
-    def __init__(self, signum: int, where: str = "", saved: bool = False):
+    def __init__(self, signum: int, where: str = "", saved: bool = False, resume: str = ""):
         super().__init__(signum)
-        self.signum, self.where, self.saved = signum, where, saved
+        self.signum, self.where, self.saved, self.resume = signum, where, saved, resume
 
 
 def nearest(name: str, names: Iterable[str], most: int = 1) -> str:

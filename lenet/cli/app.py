@@ -195,25 +195,32 @@ class LeNetCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer, and the folder that the run's files go to."""
-        self._check_sizes()
+        self._check_agreement()
         config = self.config_init[self.command]
         options = config["trainer"]
         if self.command in ("export", "demo") and config["num_threads"] is not None:
             torch.set_num_threads(config["num_threads"])  # without a loop, no callback does
+        callbacks = self._callbacks(config)
         run_dir = None if options["fast_dev_run"] else self._make_run_dir(options)
+        if run_dir is not None:
+            for callback in callbacks:
+                if isinstance(callback, ModelCheckpoint):
+                    callback.dirpath = callback.dirpath or os.path.join(run_dir, "checkpoints")
+        self.command_parser.callback_keys = []  # they are in the list already
+        defaults = self.command_parser.get_defaults()
+        defaults = {name: defaults.get(f"trainer.{name}") for name in vars(options)}
         try:
-            kwargs |= self._loggers(options, run_dir) | self._callbacks(config, run_dir)
-            defaults = self.command_parser.get_defaults()
-            defaults = {name: defaults.get(f"trainer.{name}") for name in vars(options)}
+            kwargs |= self._switches(options, callbacks) | self._loggers(options, run_dir)
             with construction.naming(vars(options), defaults):
-                trainer = cast(Trainer, super().instantiate_trainer(**kwargs))
+                trainer = super().instantiate_trainer(callbacks=callbacks, **kwargs)
         except BaseException:
             runs.discard_empty(run_dir, 0)
             raise
+        trainer = cast(Trainer, trainer)
         trainer.run_dir = run_dir
         return trainer
 
-    def _check_sizes(self) -> None:
+    def _check_agreement(self) -> None:
         """Compare model, data and checkpoint, now that they are there."""
         checkpoint_defaults.check_sizes(
             self.config[self.command]["model"]["init_args"], self.datamodule
@@ -250,6 +257,54 @@ class LeNetCLI(LightningCLI):
         name = f"{type(self.model).__name__}-{type(self.datamodule).__name__}"
         return str(runs.create(options["default_root_dir"] or ".", name))
 
+    def _callbacks(self, config: Any) -> list[pl.Callback]:
+        """List the trainer's callbacks in the order of their calls. Checkpoints are called last."""
+        options = config["trainer"]
+        bare, fast = options["barebones"], options["fast_dev_run"]
+        chosen = options["callbacks"] or []
+        chosen = chosen if isinstance(chosen, list) else [chosen]
+        callbacks: list[pl.Callback] = [
+            training.Threads(config["num_threads"]),  # before what the others compute
+            *chosen,
+        ]
+        if self.command != "fit":
+            callbacks.append(training.ResultFile())
+        if self.trains and not bare:
+            callbacks.append(config["early_stopping"])
+        if self.command in ("predict", "run"):
+            callbacks.append(config["predictions"])
+        callbacks.append(config["pictures"])
+        construction.check_callbacks(callbacks)
+        keeps = self.trains and not bare and options["enable_checkpointing"] is not False
+        if keeps:
+            callbacks += [training.EpochRow(), config["checkpoint"]]
+        if self.trains and not bare and not fast:
+            last = [training.LastCheckpoint()] if keeps else []
+            callbacks += [training.FiniteLoss(), *last, training.Interruption(keeps)]
+        for option, kind, ours in (
+            ("enable_model_summary", ModelSummary, training.ModelSummary),
+            ("enable_progress_bar", ProgressBar, training.ProgressBar),
+        ):
+            is_chosen = any(isinstance(callback, kind) for callback in chosen)
+            if options[option] is not False and not bare and not is_chosen:
+                callbacks.append(ours())
+        return callbacks
+
+    def _switches(self, options: Any, callbacks: list[pl.Callback]) -> dict[str, Any]:
+        """Switch off the callbacks that Lightning would add to those that are there."""
+        ours = (training.EpochRow, training.BestCheckpoint, training.LastCheckpoint)
+        kept = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
+        switches: dict[str, Any] = {"enable_checkpointing": bool(kept)}
+        if options["barebones"]:
+            switches["enable_checkpointing"] = None
+        elif options["enable_checkpointing"] is False and not all(
+            isinstance(callback, (*ours, training.Interruption)) for callback in kept
+        ):
+            switches["enable_checkpointing"] = False  # which Lightning refuses
+        if any(isinstance(callback, training.ModelSummary) for callback in callbacks):
+            switches["enable_model_summary"] = False
+        return switches
+
     def _loggers(self, options: Any, run_dir: str | None) -> dict[str, Any]:
         """Give the trainer its loggers, unless they are chosen. An evaluation needs none."""
         if options["barebones"] or options["logger"] not in (None, True):
@@ -259,47 +314,6 @@ class LeNetCLI(LightningCLI):
         folder = run_dir or options["default_root_dir"] or "."
         board = TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
         return {"logger": [board, training.MetricsFile(folder)]}
-
-    def _callbacks(self, config: Any, run_dir: str | None) -> dict[str, Any]:
-        """Give the trainer its callbacks. Lightning calls them in this order, checkpoints last."""
-        options = config["trainer"]
-        bare, fast = options["barebones"], options["fast_dev_run"]
-        chosen = options["callbacks"] or []
-        chosen = chosen if isinstance(chosen, list) else [chosen]
-        trains = self.trains and not bare
-        keeps = trains and options["enable_checkpointing"] is not False
-        early_stopping = [config["early_stopping"]] if trains else []
-        construction.check_callbacks([*early_stopping, *chosen])
-        callbacks: list[pl.Callback] = [
-            training.Threads(config["num_threads"]),  # before what the others compute
-            *chosen,
-            *([] if self.command == "fit" else [training.ResultFile()]),
-            *early_stopping,
-            *([config["predictions"]] if self.command in ("predict", "run") else []),
-            config["pictures"],
-            *([config["checkpoint"]] if keeps else []),
-        ]
-        if trains and not fast:
-            last = [training.LastCheckpoint()] if keeps else []
-            callbacks += [training.FiniteLoss(), *last, training.Interruption(keeps)]
-        arguments: dict[str, Any] = {"callbacks": callbacks}
-        summary = options["enable_model_summary"] is not False and not bare
-        if summary and not any(isinstance(callback, ModelSummary) for callback in chosen):
-            callbacks.append(training.ModelSummary())
-            arguments["enable_model_summary"] = False  # Lightning's own, which is one level deep
-        bar = options["enable_progress_bar"] is not False and not bare
-        if bar and not any(isinstance(callback, ProgressBar) for callback in chosen):
-            callbacks.append(training.ProgressBar())
-        if not keeps:
-            # Interruption is a Checkpoint, and Lightning allows none where they are switched off.
-            allowed = trains and not fast and not any(isinstance(c, Checkpoint) for c in chosen)
-            arguments["enable_checkpointing"] = None if bare else allowed
-        if keeps and run_dir is not None:
-            for callback in callbacks:
-                if isinstance(callback, ModelCheckpoint):
-                    callback.dirpath = callback.dirpath or os.path.join(run_dir, "checkpoints")
-        self.command_parser.callback_keys = []  # they are in the list already
-        return arguments
 
     def after_fit(self) -> None:
         """Say what came of the training, where it is, and what to type next."""

@@ -52,7 +52,7 @@ def look(command: str, args: Sequence[str]) -> FirstLook:
         text = str(values.get(option))
         if text.startswith("{") or os.path.isfile(text):  # a class with its options, as YAML
             with contextlib.suppress(UserError):
-                values |= values_by_option(read_config(text), option)
+                values |= {option: None, **dict(values_by_option(read_config(text), option))}
     chosen = {name: str(value) for name, value in values.items() if value not in (None, "null")}
     words = {part for arg in args for part in arg.split("=", 1)}
     return FirstLook(

@@ -5,7 +5,7 @@ from lenet.training.early_stopping import EarlyStopping
 from lenet.training.finite_loss import FiniteLoss
 from lenet.training.interruption import Interruption
 from lenet.training.loading import load
-from lenet.training.metrics_file import MetricsFile
+from lenet.training.metrics_file import EpochRow, MetricsFile
 from lenet.training.progress_bar import ProgressBar
 from lenet.training.results import ResultFile
 from lenet.training.resuming import Resuming
@@ -17,6 +17,7 @@ from lenet.training.trainer import Trainer
 __all__ = [
     "BestCheckpoint",
     "EarlyStopping",
+    "EpochRow",
     "FiniteLoss",
     "Interruption",
     "LastCheckpoint",

@@ -9,90 +9,98 @@ from lightning.pytorch import callbacks
 from torch import Tensor
 
 from lenet.models.optimization import best_mode
-from lenet.training.metrics_file import MetricsFile
 from lenet.training.monitors import check_monitor
 
 __all__ = ["BestCheckpoint", "LastCheckpoint"]
 
 
-class LastCheckpoint(callbacks.ModelCheckpoint):
-    """Keep the newest epoch in ``checkpoints/last.ckpt``, to go on from.
+class _RunCheckpoint(callbacks.ModelCheckpoint):
+    """A checkpoint of a run, which stays one file and moves with the run.
 
-    A callback of its own, since ``save_last`` of the one that keeps the best saves only when that
-    one does (Lightning 2.6). The state of PyTorch's random numbers is kept with it, so that
-    dropout goes on as it would have.
+    Args:
+        name: Name of the file, without ``.ckpt``.
+        **kwargs: Passed on to Lightning's ModelCheckpoint.
     """
 
-    def __init__(self, filename: str = "last", **kwargs: Any):
-        if filename == "last":  # whether there was a validation or not
-            kwargs["save_on_train_epoch_end"] = True
-        super().__init__(filename=filename, enable_version_counter=False, **kwargs)
-        self._goes_on = False
-        self._random: Tensor | None = None
-
-    def state_dict(self) -> dict[str, Any]:
-        """Give what is known of the run's checkpoints, and the state of the random numbers."""
-        return {**super().state_dict(), "random": torch.get_rng_state()}
-
-    def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Go on with the random numbers, once all is set up."""
-        if self._random is not None:
-            torch.set_rng_state(self._random)
-            self._random = None
-
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """See whether training goes on beside the checkpoint, in its own run."""
-        folder = os.path.dirname(str(trainer.ckpt_path))
-        self._goes_on = os.path.realpath(folder) == os.path.realpath(str(self.dirpath))
+    def __init__(self, name: str, **kwargs: Any):
+        super().__init__(filename=name, enable_version_counter=False, **kwargs)
+        self._resumes_in_place = False
 
     @property
     def path(self) -> str:
         """Where it is."""
         return os.path.join(str(self.dirpath), f"{self.filename}.ckpt")
 
-    def save_step(self, trainer: pl.Trainer) -> None:
-        """Save between two epochs' ends."""
-        trainer.save_checkpoint(self.path, False)
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """See whether training is resumed from a checkpoint of the same run."""
+        folder = os.path.dirname(str(trainer.ckpt_path))
+        self._resumes_in_place = os.path.realpath(folder) == os.path.realpath(str(self.dirpath))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what is known of the run's checkpoints, wherever the run has been moved to."""
+        if not self._resumes_in_place or self.dirpath is None:
+            return  # a new run has no best yet
+        state = {
+            name: self._here(value) if name.endswith("_path") and value else value
+            for name, value in state_dict.items()
+        }
+        best = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state, "dirpath": self.dirpath, "best_k_models": best})
+
+    def _here(self, path: str) -> str:
+        # Lightning deletes what it takes for older weights: it may not be "..", a folder.
+        name = os.path.basename(path)
+        if not name.endswith(".ckpt"):
+            raise ValueError(f"{path!r} is not a checkpoint")
+        return os.path.join(str(self.dirpath), name)
+
+
+class LastCheckpoint(_RunCheckpoint):
+    """Keep the newest epoch in ``checkpoints/last.ckpt``, to resume from.
+
+    A callback of its own, since ``save_last`` of the one that keeps the best saves only when that
+    one does (Lightning 2.6). The state of PyTorch's random numbers is kept with it, so that
+    dropout continues as it would have.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("last", save_on_train_epoch_end=True)  # whether validated or not
+        self._random: Tensor | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what is known of the run's checkpoints, and the state of the random numbers."""
+        return {**super().state_dict(), "random": torch.get_rng_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what is known of the run's checkpoints, and the state of the random numbers."""
+        super().load_state_dict(state_dict)
+        if self._resumes_in_place and (random := state_dict.get("random")) is not None:
+            torch.Generator().set_state(random)  # which refuses what is not a state
+            self._random = random
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Continue with the random numbers, once all is set up."""
+        if self._random is not None:
+            torch.set_rng_state(self._random)
+            self._random = None
+
+    def save(self, trainer: pl.Trainer) -> None:
+        """Save within an epoch."""
+        trainer.save_checkpoint(self.path, weights_only=False)
 
     def saved_step(self) -> int | None:
         """Tell after which step it was saved last, if it was."""
         if not os.path.exists(self.path):
             return None
-        return torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)[
-            "global_step"
-        ]
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what is known of the run's checkpoints, wherever the run has been moved to."""
-        if self._goes_on and self.dirpath is not None:
-            state_dict = {
-                name: self._beside(value) if name.endswith("_path") and value else value
-                for name, value in state_dict.items()
-            }
-            if (random := state_dict.pop("random", None)) is not None:
-                torch.Generator().set_state(random)  # which refuses what is none
-            self._random = random
-            state_dict["dirpath"] = self.dirpath
-            state_dict["best_k_models"] = {
-                self._beside(path): score for path, score in state_dict["best_k_models"].items()
-            }
-        elif not self._goes_on:
-            return  # a new run has no best yet
-        super().load_state_dict(state_dict)
-
-    def _beside(self, path: str) -> str:
-        # Lightning deletes what it takes for older weights: it may not be "..", a folder.
-        name = os.path.basename(path)
-        if not name.endswith(".ckpt"):
-            raise ValueError(f"{path!r} is no checkpoint")
-        return os.path.join(str(self.dirpath), name)
+        checkpoint = torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
+        return checkpoint["global_step"]
 
 
-class BestCheckpoint(LastCheckpoint):
+class BestCheckpoint(_RunCheckpoint):
     """Keep the weights of the best epoch in the run's ``checkpoints/best.ckpt``.
 
     Of epochs that are equally good, which is common on small validation sets, the latest is kept:
@@ -140,22 +148,8 @@ class BestCheckpoint(LastCheckpoint):
         super().on_validation_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check the monitor, now that all figures are there, write them to the disk, and save.
-
-        This is called before what keeps the last epoch, so neither checkpoint is ahead of them.
-        """
+        """Check the monitor, now that all figures are there, and save."""
         check_monitor("checkpoint", str(self.monitor), trainer)
-        # Lightning keeps the metrics of the validation before, also of an earlier epoch.
-        validated = self._validated == trainer.current_epoch
-        for logger in trainer.loggers:
-            if isinstance(logger, MetricsFile):
-                figures = {
-                    name: float(value)
-                    for name, value in trainer.callback_metrics.items()
-                    if validated or not name.startswith("val")
-                }
-                row = {"epoch": trainer.current_epoch, **figures}
-                logger.log_metrics(row, trainer.global_step - 1)  # as Lightning counts it
-                logger.save()
-        if validated or not str(self.monitor).startswith("val"):
+        # Lightning keeps the metrics of the last validation, also if it was of an earlier epoch.
+        if self._validated == trainer.current_epoch or not str(self.monitor).startswith("val"):
             super().on_train_epoch_end(trainer, pl_module)

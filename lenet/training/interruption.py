@@ -10,7 +10,6 @@ import lightning.pytorch as pl
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Checkpoint
 
-from lenet import runs
 from lenet.errors import Interrupted, UserError
 from lenet.training.checkpointing import LastCheckpoint
 from lenet.training.finite_loss import check_weights
@@ -96,9 +95,8 @@ class Interruption(Checkpoint):
         # Between two steps of the optimizer there are gradients, which are not saved.
         if stepped and not validates and self._is_asked(trainer):
             check_weights(trainer, pl_module)
-            for callback in trainer.checkpoint_callbacks if self.keeps else ():
-                if type(callback) is LastCheckpoint:
-                    callback.save_step(trainer)
+            for last in self._kept(trainer):
+                last.save(trainer)
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -115,30 +113,25 @@ class Interruption(Checkpoint):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Give the signals back, and say what goes on with the training.
+        """Give the signals back.
 
         Raises:
             Interrupted: If what failed is a worker that the signal has reached as well.
         """
-        worker = isinstance(exception, RuntimeError) and "DataLoader worker" in str(exception)
-        stopped = self.signum is not None and worker
-        if stopped:
-            exception = Interrupted(self.signum or signal.SIGINT)
-        folder, data = (getattr(trainer, name, None) for name in ("run_dir", "datamodule"))
-        if folder and os.path.exists(os.path.join(folder, "checkpoints", "last.ckpt")):
-            vars(exception)["go_on"] = runs.command_options(folder, pl_module, data)
         self._give_back()
-        if stopped:
-            raise exception
+        worker = isinstance(exception, RuntimeError) and "DataLoader worker" in str(exception)
+        if self.signum is not None and worker:
+            raise Interrupted(self.signum)
 
     def _is_asked(self, trainer: pl.Trainer) -> bool:
         # Of any device. Lightning asks all of them at each step as well.
         return trainer.strategy.reduce_boolean_decision(self.signum is not None, all=False)
 
+    def _kept(self, trainer: pl.Trainer) -> list[LastCheckpoint]:
+        callbacks = trainer.checkpoint_callbacks if self.keeps else []
+        return [callback for callback in callbacks if isinstance(callback, LastCheckpoint)]
+
     def _stop(self, trainer: pl.Trainer) -> None:
         where = f"step {trainer.global_step}, in epoch {trainer.current_epoch}"
-        saved = False
-        for callback in trainer.checkpoint_callbacks if self.keeps else ():
-            if type(callback) is LastCheckpoint:
-                saved = callback.saved_step() == trainer.global_step
+        saved = any(last.saved_step() == trainer.global_step for last in self._kept(trainer))
         raise Interrupted(self.signum or signal.SIGINT, where, saved)

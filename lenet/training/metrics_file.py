@@ -4,14 +4,16 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import numpy as np
 from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import Logger
 
 from lenet.errors import UserError
 from lenet.writing import atomic_write
 
-__all__ = ["MetricsFile"]
+__all__ = ["EpochRow", "MetricsFile"]
 
 
 class MetricsFile(Logger):
@@ -93,3 +95,21 @@ class MetricsFile(Logger):
                 f"{self.path}: no table of epochs ({e}), so training cannot go on with it. Mend "
                 "it, or move it away: then it begins anew."
             ) from e
+
+
+class EpochRow(Checkpoint):
+    """Write an epoch's row before its checkpoints are saved, so that neither is ahead of it.
+
+    Lightning logs the training metrics of an epoch only after its callbacks. A Checkpoint, since
+    Lightning calls those last, in the order in which they are listed.
+    """
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Add the training metrics to what the validation has logged, and write."""
+        metrics = trainer.callback_metrics
+        row = {name: float(metrics[name]) for name in metrics if not name.startswith("val")}
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsFile):
+                # Lightning numbers the steps from 0 here.
+                logger.log_metrics({"epoch": trainer.current_epoch, **row}, trainer.global_step - 1)
+                logger.save()

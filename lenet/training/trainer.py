@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from lightning.pytorch.callbacks import (
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from lenet import runs
-from lenet.errors import UserError
+from lenet.errors import Interrupted, UserError
 from lenet.runs import checkpoints
 from lenet.training.checkpoint_io import WholeCheckpointIO
 from lenet.training.checkpointing import BestCheckpoint
@@ -85,10 +86,10 @@ class Trainer(pl.Trainer):
                 goes on; from any other, a new run is started. By default training starts afresh.
         """
         ckpt_path = self._checked(ckpt_path, in_folder="last")
+        # Of several processes one holds the run. One that was spawned learns its rank later.
+        held = self.run_dir if self.local_rank == 0 and self.node_rank == 0 else None
         try:
-            # Of several processes one holds the run. One that was spawned learns its rank later.
-            first = self.local_rank == 0 and self.node_rank == 0
-            with _mistakes_of_processes(), runs.locked(self.run_dir if first else None):
+            with self._resumable(model, datamodule), _as_raised(), runs.locked(held):
                 super().fit(
                     model,
                     train_dataloaders,
@@ -121,7 +122,7 @@ class Trainer(pl.Trainer):
             datamodule: Data module to measure on.
         """
         ckpt_path = self._checked(ckpt_path)
-        with _mistakes_of_processes():
+        with _as_raised():
             rows = super().validate(
                 model, dataloaders, ckpt_path, False, datamodule, weights_only=True
             )
@@ -146,7 +147,7 @@ class Trainer(pl.Trainer):
             datamodule: Data module to measure on.
         """
         ckpt_path = self._checked(ckpt_path)
-        with _mistakes_of_processes():
+        with _as_raised():
             rows = super().test(model, dataloaders, ckpt_path, False, datamodule, weights_only=True)
         return print_metrics(rows, verbose)
 
@@ -169,7 +170,7 @@ class Trainer(pl.Trainer):
                 folder (its best), a file, or the address of a .safetensors file.
         """
         ckpt_path = self._checked(ckpt_path)
-        with _mistakes_of_processes():
+        with _as_raised():
             return super().predict(
                 model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only=True
             )
@@ -193,10 +194,22 @@ class Trainer(pl.Trainer):
         # checkpoint (Lightning 2.6), where those that are kept are the averaged ones.
         self.callbacks = [c for c in self.callbacks if not isinstance(c, WeightAveraging)]
         best = (self.best and self.best.best_model_path) or None  # None: the weights as they are
-        if getattr(datamodule, "val_size", None) != 0:
-            self.validate(model, datamodule=datamodule, ckpt_path=best)
-        self.test(model, datamodule=datamodule, ckpt_path=best)
-        self.predict(model, datamodule=datamodule, ckpt_path=best, return_predictions=False)
+        with self._resumable(model, datamodule):
+            if getattr(datamodule, "val_size", None) != 0:
+                self.validate(model, datamodule=datamodule, ckpt_path=best)
+            self.test(model, datamodule=datamodule, ckpt_path=best)
+            self.predict(model, datamodule=datamodule, ckpt_path=best, return_predictions=False)
+
+    @contextlib.contextmanager
+    def _resumable(self, model: Any, datamodule: Any) -> Iterator[None]:
+        """Let an interruption say what resumes the training."""
+        try:
+            yield
+        except KeyboardInterrupt as e:
+            stop = e if isinstance(e, Interrupted) else Interrupted(signal.SIGINT)
+            if self.run_dir and os.path.exists(os.path.join(self.run_dir, "checkpoints/last.ckpt")):
+                stop.resume = runs.command_options(self.run_dir, model, datamodule)
+            raise stop from e.__cause__
 
     def _steps_made(self) -> int:
         """Count the steps of this training, without those of the checkpoint it began with."""
@@ -239,10 +252,17 @@ class Trainer(pl.Trainer):
 
 
 @contextlib.contextmanager
-def _mistakes_of_processes() -> Iterator[None]:
-    """Raise a user's mistake that a spawned process has seen, and not the text of its traceback."""
+def _as_raised() -> Iterator[None]:
+    """Raise an interruption, or a user's mistake in a spawned process, as it was raised there.
+
+    Lightning makes an exit code of the one and the text of a traceback of the other.
+    """
     try:
         yield
+    except SystemExit as e:
+        if isinstance(e.__context__, KeyboardInterrupt):
+            raise e.__context__ from None
+        raise
     except ProcessRaisedException as e:
         name = f"{UserError.__module__}.{UserError.__name__}"
         _, found, said = str(e).rpartition(f"\n{name}: ")
