@@ -160,18 +160,24 @@ def _meant_by_path(mistake: Mistake, word: str) -> str:
         except UserError as e:
             return f" {e}"
         return f" Did you mean --config {typed}?"
-    is_folder = os.path.isdir(word)
     is_run = os.path.isdir(os.path.join(word, "checkpoints"))
     if ending in (".ckpt", ".safetensors") or word in ("best", "last") or is_run:
         return f" Did you mean --ckpt_path {typed}?"
-    if ending in SUFFIXES or (is_folder and _has_images(word)):
-        if any(arg.partition("=")[0] == "--data.predict_path" for arg in mistake.args):
-            return f" A pattern needs quotation marks: --data.predict_path '*{ending}'."
-        command = "" if mistake.predicts else "lenet predict "
-        if is_folder and not mistake.predicts:
-            return f" Did you mean --data ImageFolder --data.root {typed}?"
-        return f" Did you mean {command}--data.predict_path {typed}?"
+    if ending in SUFFIXES or (os.path.isdir(word) and _has_images(word)):
+        return _meant_by_images(mistake, word)
     return ""
+
+
+def _meant_by_images(mistake: Mistake, path: str) -> str:
+    """Say which option an image or a folder of images that stands alone is for."""
+    if any(arg.partition("=")[0] == "--data.predict_path" for arg in mistake.args):
+        ending = os.path.splitext(path)[1].lower()
+        return f" A pattern needs quotation marks: --data.predict_path '*{ending}'."
+    if mistake.predicts:
+        return f" Did you mean --data.predict_path {quote(path)}?"
+    if os.path.isdir(path):
+        return f" Did you mean --data ImageFolder --data.root {quote(path)}?"
+    return f" Did you mean lenet predict --data.predict_path {quote(path)}?"
 
 
 def _meant_by_name(mistake: Mistake, word: str) -> str:

@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lenet.epoch_position import batches_trained
+
 __all__ = ["Distortions", "batch_generator"]
 
 
 def batch_generator(trainer: pl.Trainer, seed: int) -> torch.Generator:
     """Seed by the run's seed and the batch: a resumed training sees the images it would have."""
-    batch = trainer.fit_loop.total_batch_idx * trainer.world_size + trainer.global_rank
+    batch = batches_trained(trainer) * trainer.world_size + trainer.global_rank
     return torch.Generator().manual_seed((1_000_003 * seed + batch) % 2**62)
 
 

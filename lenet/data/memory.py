@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from lenet.data.images.files import ImageFiles, num_cores
+from lenet.epoch_position import batches_served
 from lenet.errors import UserError
 
 __all__ = ["Images", "TensorImages", "identity", "make_loader", "per_channel"]
@@ -72,8 +73,7 @@ class EpochSampler(DistributedSampler):
         if self.trainer is not None:
             # Lightning sets the epoch as well, but in a resumed training that of the checkpoint.
             self.set_epoch(self.trainer.current_epoch)
-            progress = self.trainer.fit_loop.epoch_loop.batch_progress
-            served = 0 if progress.is_last_batch else progress.current.ready
+            served = batches_served(self.trainer)
         return islice(super().__iter__(), served * self.batch_size, None)
 
 

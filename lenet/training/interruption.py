@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Checkpoint
 
+from lenet.epoch_position import validation_follows
 from lenet.errors import Interrupted, UserError
 from lenet.training.checkpointing import LastCheckpoint
 from lenet.training.finite_loss import check_weights
@@ -88,12 +89,8 @@ class Interruption(Checkpoint):
     ) -> None:
         """Save and stop, if that was asked for."""
         stepped, self._steps = trainer.global_step > self._steps, trainer.global_step
-        progress = trainer.fit_loop.epoch_loop.batch_progress
-        validates = progress.is_last_batch or (
-            bool(trainer.val_check_batch) and progress.current.ready % trainer.val_check_batch == 0
-        )
         # Between two steps of the optimizer there are gradients, which are not saved.
-        if stepped and not validates and self._is_asked(trainer):
+        if stepped and not validation_follows(trainer) and self._is_asked(trainer):
             check_weights(trainer, pl_module)
             for last in self._kept(trainer):
                 last.save(trainer)

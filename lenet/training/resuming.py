@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from torch.optim import lr_scheduler as torch_schedulers
 from torch.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR
 
+from lenet.epoch_position import SavedPosition
 from lenet.errors import UserError
 from lenet.models import ImageClassifier
 
@@ -73,10 +74,13 @@ class Resuming(pl.Callback):
         if same_optimizer:
             _align(checkpoint, optimizer)
         trainer.fit_loop.setup_data()  # only now is it known how many batches an epoch has
-        place_in_epoch(checkpoint, trainer)
+        position = SavedPosition(checkpoint)
+        before, now = checkpoint.get(UNFINISHED, {}).get("batches"), trainer.num_training_batches
+        if before and before != now and not math.isinf(now):
+            position.rescale(before, int(now), trainer.accumulate_grad_batches)
         if trainer.max_steps != -1:
-            complete_epoch(checkpoint)
-        remaining = remaining_steps(checkpoint, trainer)
+            position.end_epoch()
+        remaining = remaining_steps(position, checkpoint["global_step"], trainer)
         carry_over(checkpoint, optimizer, scheduler, changed, same_optimizer, remaining)
 
 
@@ -86,7 +90,7 @@ def _check_length(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
     Raises:
         UserError: With the option.
     """
-    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    epochs = SavedPosition(checkpoint).epochs
     if trainer.max_epochs is not None and -1 < trainer.max_epochs < epochs:
         raise UserError(
             f"--trainer.max_epochs {trainer.max_epochs}: training has come to {epochs} epochs "
@@ -106,69 +110,23 @@ def _check_length(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
         )
 
 
-def place_in_epoch(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
-    """Keep the part of an unfinished epoch that is done where epochs now have other batches.
-
-    An epoch has another number of batches with another batch size, other images or other devices.
-
-    Args:
-        checkpoint: Loaded checkpoint, whose number of batches is replaced before it is restored.
-        trainer: Trainer, whose data is set up.
-    """
-    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-    before, now = (checkpoint.get(UNFINISHED) or {}).get("batches"), trainer.num_training_batches
-    if not before or before == now or math.isinf(now):
-        return
-    current = progress["current"]
-    done = min(current["processed"] / before, 1.0)
-    done = now if progress["is_last_batch"] else int(done * now)
-    if done < now:
-        done -= done % trainer.accumulate_grad_batches  # gradients between two steps are not saved
-    ahead = current["processed"] - current["completed"]  # of what was saved during a batch
-    progress["current"] = dict.fromkeys(("ready", "started", "processed"), done)
-    progress["current"]["completed"] = done - ahead
-
-
-def complete_epoch(checkpoint: dict[str, Any]) -> None:
-    """Let an epoch that was finished be over.
-
-    With ``max_steps``, Lightning (2.6) would resume it and end it a second time.
-
-    Args:
-        checkpoint: Loaded checkpoint, whose progress is replaced before it is restored.
-    """
-    loop = checkpoint["loops"]["fit_loop"]
-    epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
-    if epochs["current"]["processed"] < epochs["current"]["started"]:
-        return
-    for progress in epochs.values():
-        progress["completed"] = progress["processed"]
-    batches["current"] = dict.fromkeys(batches["current"], 0)
-    batches["is_last_batch"] = False
-    loop["epoch_loop.state_dict"]["_batches_that_stepped"] -= 1  # Lightning adds one
-
-
-def remaining_steps(checkpoint: dict[str, Any], trainer: pl.Trainer) -> int | None:
+def remaining_steps(position: SavedPosition, steps: int, trainer: pl.Trainer) -> int | None:
     """Count the optimizer steps that a resumed training is still to make, if it has an end.
 
     Args:
-        checkpoint: Loaded checkpoint, after :func:`place_in_epoch`.
+        position: Position that it is resumed at.
+        steps: Optimizer steps that are made.
         trainer: Trainer, whose data is set up.
     """
-    loop = checkpoint["loops"]["fit_loop"]
     counts = []
-    if trainer.max_epochs not in (None, -1) and not math.isinf(trainer.num_training_batches):
-        accumulated = trainer.accumulate_grad_batches
-        in_epoch = math.ceil(trainer.num_training_batches / accumulated)
-        epochs = loop["epoch_progress"]["current"]
-        left = (trainer.max_epochs - epochs["processed"]) * in_epoch
-        if epochs["processed"] < epochs["started"]:
-            batches = loop["epoch_loop.batch_progress"]
-            done = batches["current"]["processed"] // accumulated
-            left -= in_epoch if batches["is_last_batch"] else done
-        counts.append(left)
+    batches, accumulated = trainer.num_training_batches, trainer.accumulate_grad_batches
+    if trainer.max_epochs not in (None, -1) and not math.isinf(batches):
+        in_epoch = math.ceil(batches / accumulated)
+        done = position.batches_done(int(batches))
+        made = in_epoch if done == batches else done // accumulated
+        counts.append((trainer.max_epochs - position.epochs) * in_epoch - made)
     if trainer.max_steps != -1:
-        counts.append(trainer.max_steps - checkpoint["global_step"])
+        counts.append(trainer.max_steps - steps)
     return max(min(counts), 0) if counts else None
 
 
@@ -225,7 +183,7 @@ def carry_over(
         for old, new in zip(saved["param_groups"], optimizer.param_groups, strict=False):
             old.update({name: new[name] for name in ("foreach", "fused") if name in new})
     length = getattr(scheduler, "total_steps", None)
-    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    epochs = SavedPosition(checkpoint).epochs
     passed = epochs
     if isinstance(scheduler, (OneCycleLR, CyclicLR)):
         passed = checkpoint["global_step"]
