@@ -5,7 +5,7 @@ from pathlib import Path
 from lenet import runs, training
 from lenet.data import ImageDataModule
 from lenet.models import ImageClassifier
-from lenet.runs import checkpoints
+from lenet.runs import checkpoints, explains_ckpt_path
 
 __all__ = ["COMMANDS", "Trainer"]
 
@@ -37,6 +37,7 @@ class Trainer(training.Trainer):
         UserError: If a callback of Lightning's would change what a run has recorded.
     """
 
+    @explains_ckpt_path
     def export(
         self,
         model: ImageClassifier,
@@ -56,8 +57,7 @@ class Trainer(training.Trainer):
             output: File to write: .onnx, .pt2, or .safetensors for the weights alone, which
                 --ckpt_path takes. An existing file is replaced. By default the checkpoint's name
                 with .onnx, in its run.
-            ckpt_path: Checkpoint to export: ``best`` or ``last`` of the newest run, a run's folder
-                (its best), a file, or the address of a .safetensors file.
+            ckpt_path: Checkpoint to export: {evaluated}.
         """
         from lenet.export import export
 
@@ -69,6 +69,7 @@ class Trainer(training.Trainer):
         said = path.relative_to(runs.folder_of(path).parent).as_posix() if path else ""
         return export(model, datamodule, output, said)
 
+    @explains_ckpt_path
     def demo(
         self,
         model: ImageClassifier,
@@ -83,8 +84,7 @@ class Trainer(training.Trainer):
         Args:
             model: Model to show.
             datamodule: Data module that it was trained on. Its images need not be there.
-            ckpt_path: Checkpoint to show: ``best`` or ``last`` of the newest run, a run's folder
-                (its best), a file, or the address of a .safetensors file.
+            ckpt_path: Checkpoint to show: {evaluated}.
             host: Address to listen on. 0.0.0.0 lets whoever can reach this machine open the page.
             port: Port to listen on, 0 for any. By default the first free one from 7860 on.
             open_browser: Whether to open the page in a browser, where there is one.

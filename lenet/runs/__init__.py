@@ -4,7 +4,7 @@ Importing this room does not import PyTorch.
 """
 
 from lenet.runs.configs import read_config
-from lenet.runs.finding import find_checkpoint
+from lenet.runs.finding import explains_ckpt_path, find_checkpoint
 from lenet.runs.folders import (
     CONFIG,
     check_writable,
@@ -25,6 +25,7 @@ __all__ = [
     "command_options",
     "create",
     "discard_empty",
+    "explains_ckpt_path",
     "find_checkpoint",
     "folder_of",
     "locked",

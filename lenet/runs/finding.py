@@ -1,17 +1,34 @@
 """Finding the checkpoint that ``--ckpt_path`` means."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 from lenet.errors import UserError
 from lenet.runs.bounded_yaml import read_text
 from lenet.runs.folders import CONFIG, STARTED, folder_of
 
-__all__ = ["find_checkpoint"]
+__all__ = ["explains_ckpt_path", "find_checkpoint"]
 
 _ALIASES = ("best", "last")
+# What --ckpt_path takes, for the docstring of every command.
+_TAKES = {
+    "{evaluated}": "``best`` or ``last`` of the newest run, a run's folder (its best), a file, or "
+    "the address of a .safetensors file",
+    "{resumed}": "``best`` or ``last`` of the newest run, a run's folder (its last), or a file. "
+    "From a run's last checkpoint, that run continues; from any other, a new run is started. By "
+    "default training starts afresh",
+}
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def explains_ckpt_path(command: _Method) -> _Method:
+    """Write into a command's docstring what ``--ckpt_path`` takes."""
+    for place, text in _TAKES.items():
+        command.__doc__ = (command.__doc__ or "").replace(place, text)
+    return command
 
 
 def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -> Path:

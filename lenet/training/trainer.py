@@ -19,7 +19,7 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from lenet import runs
 from lenet.errors import Interrupted, UserError
-from lenet.runs import checkpoints
+from lenet.runs import checkpoints, explains_ckpt_path
 from lenet.training.checkpoint_io import WholeCheckpointIO
 from lenet.training.checkpointing import BestCheckpoint
 from lenet.training.interruption import Interruption
@@ -66,6 +66,7 @@ class Trainer(pl.Trainer):
         """The run's folder, the same on all devices. Ask on all of them at once."""
         return self.strategy.broadcast(self.run_dir) or super().log_dir
 
+    @explains_ckpt_path
     def fit(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         model: pl.LightningModule,
@@ -81,9 +82,7 @@ class Trainer(pl.Trainer):
             train_dataloaders: Training data, if not from a data module.
             val_dataloaders: Validation data, if not from a data module.
             datamodule: Data module to train on.
-            ckpt_path: Checkpoint to go on from: ``best`` or ``last`` of the newest run, a run's
-                folder (its last), or a file. From a run's last checkpoint, that run
-                goes on; from any other, a new run is started. By default training starts afresh.
+            ckpt_path: Checkpoint to resume from: {resumed}.
         """
         ckpt_path = self._checked(ckpt_path, in_folder="last")
         # Of several processes one holds the run. One that was spawned learns its rank later.
@@ -103,6 +102,7 @@ class Trainer(pl.Trainer):
             runs.discard_empty(self.run_dir, self._steps_made())
             raise
 
+    @explains_ckpt_path
     def validate(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         model: pl.LightningModule | None = None,
@@ -116,8 +116,7 @@ class Trainer(pl.Trainer):
         Args:
             model: Model to measure.
             dataloaders: Data, if not from a data module.
-            ckpt_path: Checkpoint to measure: ``best`` or ``last`` of the newest run, a run's folder
-                (its best), a file, or the address of a .safetensors file.
+            ckpt_path: Checkpoint to measure: {evaluated}.
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
@@ -128,6 +127,7 @@ class Trainer(pl.Trainer):
             )
         return print_metrics(rows, verbose)
 
+    @explains_ckpt_path
     def test(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         model: pl.LightningModule | None = None,
@@ -141,8 +141,7 @@ class Trainer(pl.Trainer):
         Args:
             model: Model to measure.
             dataloaders: Data, if not from a data module.
-            ckpt_path: Checkpoint to measure: ``best`` or ``last`` of the newest run, a run's folder
-                (its best), a file, or the address of a .safetensors file.
+            ckpt_path: Checkpoint to measure: {evaluated}.
             verbose: Whether to print the figures.
             datamodule: Data module to measure on.
         """
@@ -151,6 +150,7 @@ class Trainer(pl.Trainer):
             rows = super().test(model, dataloaders, ckpt_path, False, datamodule, weights_only=True)
         return print_metrics(rows, verbose)
 
+    @explains_ckpt_path
     def predict(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         model: pl.LightningModule | None = None,
@@ -166,8 +166,7 @@ class Trainer(pl.Trainer):
             dataloaders: Images, if not from a data module.
             datamodule: Data module to predict on.
             return_predictions: Whether to return the probabilities, for Python.
-            ckpt_path: Checkpoint to predict with: ``best`` or ``last`` of the newest run, a run's
-                folder (its best), a file, or the address of a .safetensors file.
+            ckpt_path: Checkpoint to predict with: {evaluated}.
         """
         ckpt_path = self._checked(ckpt_path)
         with _as_raised():
@@ -175,6 +174,7 @@ class Trainer(pl.Trainer):
                 model, dataloaders, datamodule, return_predictions, ckpt_path, weights_only=True
             )
 
+    @explains_ckpt_path
     def run(
         self,
         model: pl.LightningModule,
@@ -186,8 +186,7 @@ class Trainer(pl.Trainer):
         Args:
             model: Model to train.
             datamodule: Data module to train and measure on.
-            ckpt_path: Checkpoint to go on from: ``best`` or ``last`` of the newest run, a run's
-                folder (its last), or a file. By default training starts afresh.
+            ckpt_path: Checkpoint to resume from: {resumed}.
         """
         self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path)
         # It has averaged. From now on it would take the weights before the average out of a
