@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from lenet import __version__
 from lenet.errors import Interrupted, UserError, one_line
@@ -27,20 +27,17 @@ def main(args: Sequence[str] | None = None) -> None:
         print(f"lenet {__version__}")
         return
     sys.path.append(os.getcwd())  # a model of one's own, in a file of one's own
-    # Lightning leaves Ctrl-C ignored when it was pressed before the first step (2.6).
-    before: dict[int, Any] = {}
+    handler = None
     with contextlib.suppress(ValueError):  # not the main thread
-        before[signal.SIGTERM] = signal.signal(signal.SIGTERM, _terminate)
-        before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
+        handler = signal.signal(signal.SIGTERM, _terminate)
     try:
         _run(args)
     except KeyboardInterrupt as e:
         stop = e if isinstance(e, Interrupted) else Interrupted(signal.SIGINT)
         _stopped(stop, next((arg for arg in args if arg in ("fit", "run")), "fit"))
     finally:
-        for signum, handler in before.items():
-            if handler is not None:  # one that was not set from Python
-                signal.signal(signum, handler)
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

@@ -1,7 +1,9 @@
 """The trainer in Python finds checkpoints as the command line does, and reads only safe ones."""
 
+import signal
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
 
@@ -54,3 +56,15 @@ def test_a_checkpoint_that_is_not_safe_is_refused(good, verb):
     with pytest.raises(UserError, match=r"hostile\.ckpt: refused, because"):
         getattr(Trainer(**SMALL), verb)(LeNet(), datamodule=Digits(), ckpt_path=str(path))
     assert not Path("ran").exists()
+
+
+def test_ctrl_c_is_the_exception_that_it_is_and_can_be_pressed_again():
+    class Stop(pl.Callback):
+        def on_train_batch_end(self, *args):
+            raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    trainer = Trainer(callbacks=[Stop()], **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(LeNet(), datamodule=Digits())
+    assert signal.getsignal(signal.SIGINT) is handler

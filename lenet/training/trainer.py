@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -254,14 +255,18 @@ class Trainer(pl.Trainer):
 def _as_raised() -> Iterator[None]:
     """Raise an interruption, or a user's mistake in a spawned process, as it was raised there.
 
-    Lightning makes an exit code of the one and the text of a traceback of the other.
+    Lightning makes an exit code of the one, with Ctrl-C ignored from then on, and the text of a
+    traceback of the other.
     """
+    handler = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SystemExit as e:
-        if isinstance(e.__context__, KeyboardInterrupt):
-            raise e.__context__ from None
-        raise
+        if not isinstance(e.__context__, KeyboardInterrupt):
+            raise
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+        raise e.__context__ from None
     except ProcessRaisedException as e:
         name = f"{UserError.__module__}.{UserError.__name__}"
         _, found, said = str(e).rpartition(f"\n{name}: ")
