@@ -44,7 +44,10 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, signum: int, where: str = "", saved: bool = False, resume: str = ""):
         super().__init__(signum)
-        self.signum, self.where, self.saved, self.resume = signum, where, saved, resume
+        self.signum = signum
+        self.where = where
+        self.saved = saved
+        self.resume = resume
 
 
 def nearest(name: str, names: Iterable[str], most: int = 1) -> str:

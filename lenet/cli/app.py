@@ -260,7 +260,8 @@ class LeNetCLI(LightningCLI):
     def _callbacks(self, config: Any) -> list[pl.Callback]:
         """List the trainer's callbacks in the order of their calls. Checkpoints are called last."""
         options = config["trainer"]
-        bare, fast = options["barebones"], options["fast_dev_run"]
+        bare = options["barebones"]
+        fast = options["fast_dev_run"]
         chosen = options["callbacks"] or []
         chosen = chosen if isinstance(chosen, list) else [chosen]
         callbacks: list[pl.Callback] = [
@@ -318,7 +319,8 @@ class LeNetCLI(LightningCLI):
     def after_fit(self) -> None:
         """Say what came of the training, where it is, and what to type next."""
         trainer = cast(Trainer, self.trainer)
-        best, folder = trainer.best, trainer.run_dir
+        best = trainer.best
+        folder = trainer.run_dir
         if folder is None:
             return
         if best is None or not best.best_model_path:

@@ -44,7 +44,8 @@ def check_sizes(given: Mapping[str, Any], data: Any) -> None:
         UserError: With the option.
     """
     for name in LINKED:
-        value, real = given.get(name), getattr(data, name)
+        value = given.get(name)
+        real = getattr(data, name)
         if value not in (None, real):
             raise UserError(
                 f"--model.{name} {value}: does not fit {type(data).__name__}, which has {real}. "
@@ -72,7 +73,8 @@ def other_splits(checkpoint: dict[str, Any], data: Any, verb: str) -> Iterator[s
 
 def other_data(checkpoint: dict[str, Any], data: Any, verb: str) -> str | None:
     """Name the folder for results that are not of the data that a checkpoint was trained on."""
-    saved, validates = checkpoint.get("datamodule_hyper_parameters"), verb == "validate"
+    saved = checkpoint.get("datamodule_hyper_parameters")
+    validates = verb == "validate"
     if verb not in ("validate", "test", "predict") or not saved or is_same(data, saved, validates):
         return None
     return folder_name(data, validates)

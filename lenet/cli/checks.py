@@ -30,7 +30,8 @@ def check_values(group: str, values: Any, cls: type) -> None:
     for name, value in values.items():
         _check_numbers(f"{group}.{name.replace('init_args.', '')}", value)
     if "class_path" in values:
-        cls, values = class_of(values), values.get("init_args") or {}
+        cls = class_of(values)
+        values = values.get("init_args") or {}
     parser = ArgumentParser()
     parser.add_class_arguments(cls, fail_untyped=False)
     for name, default in parser.get_defaults().items():

@@ -153,7 +153,8 @@ _MESSAGES: dict[str, Callable[[Mistake, re.Match[str]], str]] = {
 
 def _meant_by_path(mistake: Mistake, word: str) -> str:
     """Say which option a path that stands alone is for, if it can be told."""
-    typed, ending = quote(word), os.path.splitext(word)[1].lower()
+    typed = quote(word)
+    ending = os.path.splitext(word)[1].lower()
     if ending in (".yaml", ".yml"):
         try:
             read_config(word)
@@ -330,7 +331,9 @@ _REASONS: dict[str, Callable[[_Value, re.Match[str]], str]] = {
 def _innermost(message: str) -> tuple[str, str, str]:
     """Find the key (dotted), the value and the reason of what is wrong."""
     keys: list[str] = []
-    value, reason, otherwise = "", "", ""
+    value = ""
+    reason = ""
+    otherwise = ""
     for raw in message.splitlines():
         line = raw.strip().removeprefix("- ")
         if found := re.match(r"Parser key \"([^\"]+)\":?\s*", line):
@@ -347,7 +350,8 @@ def _innermost(message: str) -> tuple[str, str, str]:
         if not reason and not _TRIED.match(line):
             reason = re.sub(r"\.?\.? Got value: (Namespace|NestedArg|\{).*", "", line)
             if reason == "Expected a <class 'list'>":  # what is given may stand without a list
-                otherwise, reason = reason, ""
+                otherwise = reason
+                reason = ""
     return ".".join(keys), value, reason or otherwise or " ".join(message.split())
 
 

@@ -48,7 +48,8 @@ class _RefusedError(SystemExit):
 
     def __init__(self, parser: ArgumentParser, message: str):
         super().__init__(2)
-        self.parser, self.message = parser, message
+        self.parser = parser
+        self.message = message
 
 
 class Parser(LightningArgumentParser):

@@ -60,12 +60,14 @@ class EarlyStopping(callbacks.EarlyStopping):
         super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say so, if this is why training ends."""
-        why, now = self.stopping_reason_message, trainer.current_epoch == self.stopped_epoch + 1
-        if why and now and trainer.is_global_zero:
-            said = why.partition(" Signaling")[0]
-            print(f"Stopped early, after epoch {self.stopped_epoch}. {said}")
+        """Report it, if early stopping ends the training."""
+        reason = self.stopping_reason_message
+        stops = trainer.current_epoch == self.stopped_epoch + 1
+        if reason and stops and trainer.is_global_zero:
+            # Without what Lightning adds for the log: "Signaling Trainer to stop."
+            reason = reason.partition(" Signaling")[0]
+            print(f"Stopped early, after epoch {self.stopped_epoch}. {reason}")
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting from a checkpoint, with this training's patience and not its."""
+        """Continue to count from a checkpoint, with the patience of this training."""
         super().load_state_dict({**state_dict, "patience": self.patience})

@@ -14,9 +14,9 @@ __all__ = ["FiniteLoss", "check_weights"]
 
 
 class FiniteLoss(pl.Callback):
-    """Stop a training whose loss is no number any more, before anything is saved with it.
+    """Stop a training whose loss has become NaN or infinite, before anything is saved with it.
 
-    On an accelerator the losses are looked at 50 steps at a time, since each look waits for it.
+    On an accelerator the losses are checked 50 steps at a time, since each check waits for it.
     """
 
     def __init__(self) -> None:
@@ -30,44 +30,45 @@ class FiniteLoss(pl.Callback):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        """Look at the loss of the step."""
+        """Check the loss of the step."""
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         if isinstance(loss, Tensor):
             self._losses.append(loss.detach())
         at_once = trainer.world_size == 1 and trainer.strategy.root_device.type == "cpu"
         if at_once or len(self._losses) == 50:
-            self._look(trainer)
+            self._check_losses(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at what is left before there is anything to keep."""
+        """Check the last losses before anything is kept."""
         if not trainer.sanity_checking:
-            self._look(trainer)
+            self._check_losses(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the validation before there is anything to keep."""
+        """Check the validation before anything is kept."""
         if not trainer.sanity_checking:
             check_weights(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at what is left before there is anything to keep."""
-        self._look(trainer)
+        """Check the last losses before anything is kept."""
+        self._check_losses(trainer)
         check_weights(trainer, pl_module)
 
-    def _look(self, trainer: pl.Trainer) -> None:
+    def _check_losses(self, trainer: pl.Trainer) -> None:
         if not self._losses:
             return
-        losses, self._losses = torch.stack(self._losses).float(), []
+        losses = torch.stack(self._losses).float()
+        self._losses = []
         bad = ~losses.isfinite()
         if trainer.strategy.reduce_boolean_decision(bool(bad.any()), all=False):
             if not bad.any():
-                refuse(trainer, f"another device's loss is no number at step {trainer.global_step}")
+                stop_training(trainer, f"the loss is NaN or infinite at step {trainer.global_step}")
             first = int(bad.int().argmax())
             step = trainer.global_step - len(losses) + 1 + first
-            refuse(trainer, f"the loss is {float(losses[first])} at step {step}")
+            stop_training(trainer, f"the loss is {float(losses[first])} at step {step}")
 
 
 def check_weights(trainer: pl.Trainer, model: pl.LightningModule) -> None:
-    """Refuse weights that are no numbers before they are kept, and a validation's loss.
+    """Stop a training whose weights or validation loss are NaN or infinite, before they are kept.
 
     The loss of a step is of the weights before it: its own step can be the one that is too large.
 
@@ -76,13 +77,13 @@ def check_weights(trainer: pl.Trainer, model: pl.LightningModule) -> None:
     """
     loss = trainer.callback_metrics.get("val/loss")
     if loss is not None and not math.isfinite(loss):
-        refuse(trainer, f"val/loss is {float(loss)} after step {trainer.global_step}")
+        stop_training(trainer, f"val/loss is {float(loss)} after step {trainer.global_step}")
     state = [value for value in model.state_dict().values() if value.is_floating_point()]
     if not all(bool(value.isfinite().all()) for value in state):
-        refuse(trainer, f"a weight is no number after step {trainer.global_step}")
+        stop_training(trainer, f"a weight is NaN or infinite after step {trainer.global_step}")
 
 
-def refuse(trainer: pl.Trainer, what: str) -> NoReturn:
+def stop_training(trainer: pl.Trainer, what: str) -> NoReturn:
     """Stop all devices, and say what is left and what to try.
 
     Raises:

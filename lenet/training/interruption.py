@@ -88,7 +88,8 @@ class Interruption(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
     ) -> None:
         """Save and stop, if that was asked for."""
-        stepped, self._steps = trainer.global_step > self._steps, trainer.global_step
+        stepped = trainer.global_step > self._steps
+        self._steps = trainer.global_step
         # Between two steps of the optimizer there are gradients, which are not saved.
         if stepped and not validation_follows(trainer) and self._is_asked(trainer):
             check_weights(trainer, pl_module)

@@ -31,7 +31,8 @@ class ProgressBar(RichProgressBar):
     def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
         """Fit into the 80 characters of a terminal: Lightning's columns take three lines there."""
         description, bar, batches, _, *speed = super().configure_columns(trainer)
-        width, time = get_console().width, TimeRemainingColumn(True, elapsed_when_finished=True)
+        width = get_console().width
+        time = TimeRemainingColumn(True, elapsed_when_finished=True)
         if width < WIDE:
             speed = []
         bar.bar_width = max(10, min(40, width - 66 - 12 * len(speed)))  # what the others leave

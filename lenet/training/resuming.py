@@ -27,7 +27,8 @@ __all__ = ["Resuming", "carry_over"]
 
 # Keys of a checkpoint: sums and counts of an epoch that was not finished, and the metric that
 # ReduceLROnPlateau has not seen yet.
-UNFINISHED, MONITORED = "train_figures", "monitored"
+UNFINISHED = "train_figures"
+MONITORED = "monitored"
 
 
 class Resuming(pl.Callback):
@@ -62,7 +63,8 @@ class Resuming(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Let this training's learning rate, optimizer and schedule override the checkpoint's."""
-        checkpoint, self._checkpoint = self._checkpoint, None
+        checkpoint = self._checkpoint
+        self._checkpoint = None
         if checkpoint is None or not isinstance(pl_module, ImageClassifier):
             return
         # The sums of the other devices are in those of the first.
@@ -70,12 +72,14 @@ class Resuming(pl.Callback):
         pl_module.resume_epoch(checkpoint.get(UNFINISHED, {}), counts)
         changed, same_optimizer = _compare(checkpoint["hyper_parameters"], pl_module)
         configs = trainer.lr_scheduler_configs
-        optimizer, scheduler = trainer.optimizers[0], configs[0].scheduler if configs else None
+        optimizer = trainer.optimizers[0]
+        scheduler = configs[0].scheduler if configs else None
         if same_optimizer:
             _align(checkpoint, optimizer)
         trainer.fit_loop.setup_data()  # only now is it known how many batches an epoch has
         position = SavedPosition(checkpoint)
-        before, now = checkpoint.get(UNFINISHED, {}).get("batches"), trainer.num_training_batches
+        before = checkpoint.get(UNFINISHED, {}).get("batches")
+        now = trainer.num_training_batches
         if before and before != now and not math.isinf(now):
             position.rescale(before, int(now), trainer.accumulate_grad_batches)
         if trainer.max_steps != -1:
@@ -119,7 +123,8 @@ def remaining_steps(position: SavedPosition, steps: int, trainer: pl.Trainer) ->
         trainer: Trainer, whose data is set up.
     """
     counts = []
-    batches, accumulated = trainer.num_training_batches, trainer.accumulate_grad_batches
+    batches = trainer.num_training_batches
+    accumulated = trainer.accumulate_grad_batches
     if trainer.max_epochs not in (None, -1) and not math.isinf(batches):
         in_epoch = math.ceil(batches / accumulated)
         done = position.batches_done(int(batches))

@@ -49,7 +49,8 @@ class ModelSummary(RichModelSummary):
             table.add_column(name, justify="left" if words else "right", no_wrap=name == "Name")
         for row in zip(*columns.values(), strict=True):
             table.add_row(*map(escape, row))
-        console, count = get_console(), get_human_readable_count
+        console = get_console()
+        count = get_human_readable_count
         console.print(table)
         console.print(
             f"Parameters: {count(total_parameters)} ({get_formatted_model_size(model_size)} MB), "

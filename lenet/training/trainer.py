@@ -229,7 +229,8 @@ class Trainer(pl.Trainer):
             return
         checkpoint = torch.load(best.path, map_location="cpu", weights_only=True, mmap=True)
         state = checkpoint["callbacks"].get(best.state_key, {})
-        best.best_model_path, best.best_model_score = best.path, state.get("best_model_score")
+        best.best_model_path = best.path
+        best.best_model_score = state.get("best_model_score")
 
     def _checked(self, ckpt_path: str | Path | None, in_folder: str = "best") -> str | None:
         """Find a checkpoint that is safe to read, for a run that can be written to."""
