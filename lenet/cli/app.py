@@ -4,6 +4,7 @@ What is added to LightningCLI: which checkpoint is meant, and that it gives the 
 folders; and that a mistake is one line.
 """
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -54,7 +55,6 @@ class LeNetCLI(LightningCLI):
     def __init__(self, args: list[str]):
         self.checkpoint: dict[str, Any] | None = None
         self.checkpoint_path: Path | None = None
-        self.trained: dict[str, Any] = {}  # sizes that the checkpoint's model was trained for
         self.other_data: str | None = None  # folder of results on other data than the checkpoint's
         self.command = next((arg for arg in args if arg in COMMANDS), "")
         self.trains = self.command in ("fit", "run")
@@ -95,16 +95,11 @@ class LeNetCLI(LightningCLI):
         parser.add_argument("--num_threads", type=int | None, default=None, help=said)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the callbacks that are always there, the defaults, and what data tells the model."""
+        """Add the callbacks that are always there, and the default classes."""
         self.command_parser = parser
         for group in ("checkpoint", "early_stopping", "predictions", "pictures"):
             parser.add_lightning_class_args(cast(Any, GROUPS[group]), group)
         parser.set_defaults({"model": {"class_path": "LeNet"}, "data": {"class_path": "MNIST"}})
-        for name in checkpoint_defaults.LINKED:
-            agreed = checkpoint_defaults.agreement(name, self.trained)
-            agreed = construction.let_through(agreed)
-            target = f"model.init_args.{name}"
-            parser.link_arguments(f"data.{name}", target, agreed, apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, with the checkpoint's model and data as defaults where one is meant."""
@@ -114,6 +109,7 @@ class LeNetCLI(LightningCLI):
             raise UserError(f"no command typed. There are {', '.join(COMMANDS)}.")
         first = look(command, args)
         not_found = self._use_checkpoint(first)
+        self._link_sizes()
         self.config = parse(parser, self.command_parser, first.args, command, first.classes)
         if not_found is not None:
             raise not_found
@@ -153,11 +149,25 @@ class LeNetCLI(LightningCLI):
             return e
         return None
 
+    def _link_sizes(self) -> None:
+        """Give the data's sizes to the model, unless a checkpoint's model has others."""
+        path = self.checkpoint_path
+        trained = {} if self.checkpoint is None else checkpoints.trained_sizes(self.checkpoint)
+        for name in checkpoint_defaults.LINKED:
+            check = None
+            if name in trained and path is not None:
+                check = functools.partial(
+                    checkpoint_defaults.check_trained, name, trained[name], path
+                )
+                check.__name__ = "check_trained"  # type: ignore[attr-defined]  # for the help
+                check = construction.LetThrough(check)
+            source, target = f"data.{name}", f"model.init_args.{name}"
+            self.command_parser.link_arguments(source, target, check, apply_on="instantiate")
+
     def _default_to_checkpoint(
         self, checkpoint: dict[str, Any], path: Path, first: FirstLook
     ) -> None:
         """Let a checkpoint's model and data be the defaults."""
-        self.trained |= {"path": path, **checkpoints.trained_sizes(checkpoint)}
         for name, spec in checkpoints.class_specs(checkpoint, first.classes).items():
             trusted_names.check_names({name: spec}, path, first.words)
             for linked in checkpoint_defaults.LINKED if name == "model" else ():

@@ -1,40 +1,37 @@
 """What a checkpoint and the data say of the options of a command, and where they disagree."""
 
-import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from lenet.data.selection import folder_name, is_same
 from lenet.errors import UserError
 from lenet.runs.checkpoints import COUNTS
 
-__all__ = ["LINKED", "agreement", "check_sizes", "other_data", "other_splits"]
+__all__ = ["LINKED", "check_sizes", "check_trained", "other_data", "other_splits"]
 
 # What the data module tells the model, so that neither has to be told.
 LINKED = ("in_channels", "num_classes", "image_size")
 
 
-def agreement(name: str, trained: dict[str, Any]) -> Callable[[int], int]:
-    """Make what gives a size of the data's to the model, if it is the checkpoint's as well.
+def check_trained(name: str, trained: int | None, path: Path, size: int) -> int:
+    """Refuse a size of the data's that is not the one that a checkpoint's model was trained for.
 
     Args:
-        name: The size.
-        trained: The checkpoint's ``sizes`` and its ``path``, as soon as they are known.
+        name: Name of the size.
+        trained: The checkpoint's.
+        path: The checkpoint.
+        size: The data's, which is given back.
+
+    Raises:
+        UserError: With both sizes.
     """
-    agreed = functools.partial(_agreed, name, trained)  # unlike a closure, it can be pickled
-    agreed.__name__ = "agreed"  # type: ignore[attr-defined]  # for the help
-    return agreed
-
-
-def _agreed(name: str, trained: dict[str, Any], here: int) -> int:
-    there = trained.get(name)
-    if there not in (None, here):
+    if trained not in (None, size):
         raise UserError(
-            f"--ckpt_path {trained['path']}: was trained for {there} {COUNTS[name]}, where the "
-            f"data has {here}. Leave out the --data options that differ from the training's, or "
-            "train anew."
+            f"--ckpt_path {path}: was trained for {trained} {COUNTS[name]}, where the data has "
+            f"{size}. Leave out the --data options that differ from the training's, or train anew."
         )
-    return here
+    return size
 
 
 def check_sizes(given: Mapping[str, Any], data: Any) -> None:

@@ -22,10 +22,10 @@ from lenet.errors import UserError
 __all__ = [
     "ALWAYS_ON",
     "OPTIONS",
+    "LetThrough",
     "as_raised",
     "check_callbacks",
     "construct",
-    "let_through",
     "naming",
 ]
 
@@ -56,27 +56,25 @@ class _RaisedError(BaseException):
         self.error = error
 
 
-class _LetThrough:
-    """Calls what it wraps. Unlike a closure it can be pickled, for processes that are spawned."""
+class LetThrough:
+    """Construct a class, and let through what that raises, which jsonargparse would catch.
+
+    Unlike a closure it can be pickled, for processes that are spawned.
+
+    Args:
+        make: Constructs a class, given as the first argument.
+    """
 
     def __init__(self, make: Callable[..., Any]):
         self.make = make
         functools.update_wrapper(self, make)  # jsonargparse looks at its name and parameters
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it."""
         try:
             return self.make(*args, **kwargs)
         except Exception as e:
             raise _RaisedError(e) from e
-
-
-def let_through(make: Callable[..., Any]) -> Callable[..., Any]:
-    """Make jsonargparse let through what is raised while a class is constructed.
-
-    Args:
-        make: Constructs a class, given as the first argument.
-    """
-    return _LetThrough(make)
 
 
 def as_raised(work: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lenet.cli import mistakes
-from lenet.cli.construction import let_through
+from lenet.cli.construction import LetThrough
 from lenet.cli.known_options import class_of
 from lenet.data import ImageDataModule
 from lenet.errors import one_line
@@ -63,7 +63,7 @@ class Parser(LightningArgumentParser):
 
     def add_instantiator(self, instantiator: Any, *args: Any, **kwargs: Any) -> None:
         """Take what constructs the classes of a kind, and let through what they raise."""
-        super().add_instantiator(let_through(instantiator), *args, **kwargs)
+        super().add_instantiator(LetThrough(instantiator), *args, **kwargs)
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """Give the help: that of a model or data with all that is said of it, without marks."""
