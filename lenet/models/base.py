@@ -1,10 +1,8 @@
 """What all models share: the four steps, loss and accuracy, optimizer and schedule."""
 
-import contextlib
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -20,8 +18,9 @@ from lenet.models.optimization import (
     OptimizerFactory,
     SchedulerFactory,
     check_schedule,
-    naming,
+    refusals_of,
     schedule,
+    try_step,
 )
 
 __all__ = ["ImageClassifier"]
@@ -104,8 +103,8 @@ class ImageClassifier(pl.LightningModule, ABC):
             1, self.in_channels, self.image_size, self.image_size
         )
         # Not submodules: they are no part of the network, its summary or its weights.
-        self._figures = {stage: LossAndAccuracy() for stage in ("train", "val", "test")}
-        self._rate = lr
+        self._epoch_metrics = {stage: LossAndAccuracy() for stage in ("train", "val", "test")}
+        self._epoch_lr = lr
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
@@ -154,15 +153,15 @@ class ImageClassifier(pl.LightningModule, ABC):
         smoothing = self.label_smoothing if stage == "train" else 0.0
         smoothed = {"label_smoothing": smoothing} if smoothing else {}
         loss = self.loss(logits, labels, **smoothed)
-        self._figures[stage].update(loss, logits, labels)
+        self._epoch_metrics[stage].update(loss, logits, labels)
         return loss, logits
 
     def _start(self, stage: str) -> None:
-        self._figures[stage].to(self.device).reset()
+        self._epoch_metrics[stage].to(self.device).reset()
 
     def _log(self, stage: str) -> None:
-        figures = self._figures[stage].compute()
-        values = {f"{stage}/{name}": value for name, value in figures.items()}
+        metrics = self._epoch_metrics[stage].compute()
+        values = {f"{stage}/{name}": value for name, value in metrics.items()}
         # The same on every device: torchmetrics has added them up. Saying so to Lightning as well
         # keeps it from warning that they might not be.
         self.log_dict(values, prog_bar=stage == "val", sync_dist=self.trainer.world_size > 1)
@@ -170,7 +169,7 @@ class ImageClassifier(pl.LightningModule, ABC):
     def on_train_epoch_start(self) -> None:
         """Forget the epoch before, and keep the rate of the first step to log it."""
         self._start("train")
-        self._rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self._epoch_lr = self.trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_validation_epoch_start(self) -> None:
         """Forget the validation before."""
@@ -184,7 +183,7 @@ class ImageClassifier(pl.LightningModule, ABC):
         """Log the epoch's training figures and the rate of its first step."""
         self._log("train")
         # By now a schedule that steps once an epoch has gone on to the rate of the next.
-        self.log("lr", self._rate, sync_dist=self.trainer.world_size > 1)
+        self.log("lr", self._epoch_lr, sync_dist=self.trainer.world_size > 1)
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val/loss`` and ``val/accuracy``."""
@@ -196,7 +195,7 @@ class ImageClassifier(pl.LightningModule, ABC):
 
     def epoch_so_far(self) -> dict[str, float]:
         """Give the sums of the epoch on all devices, and the learning rate that it began with."""
-        return {"lr": self._rate, **self._figures["train"].sums()}
+        return {"lr": self._epoch_lr, **self._epoch_metrics["train"].sums()}
 
     def resume_epoch(self, so_far: dict[str, float], counts: bool = True) -> None:
         """Take over what :meth:`epoch_so_far` gave in another process.
@@ -205,9 +204,9 @@ class ImageClassifier(pl.LightningModule, ABC):
             so_far: Sums of the epoch and its learning rate.
             counts: Whether this device takes the sums. One of several does.
         """
-        self._rate = float(so_far.get("lr", self.lr))
+        self._epoch_lr = float(so_far.get("lr", self.lr))
         if counts:
-            self._figures["train"].to(self.device).restore(so_far)
+            self._epoch_metrics["train"].to(self.device).restore(so_far)
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer and the schedule, both of the one learning rate."""
@@ -215,16 +214,13 @@ class ImageClassifier(pl.LightningModule, ABC):
         clips = self._trainer is not None and bool(self.trainer.gradient_clip_val)
         fused = None if clips else True
         make = self.make_optimizer or partial(torch.optim.Adam, fused=fused)
-        with naming("--model.optimizer", make):
+        with refusals_of("--model.optimizer", make):
             optimizer = make(self.parameters(), self.lr)
+        parameter = next(self.parameters())
+        try_step(make, self.make_scheduler, parameter, self.lr, self._total_steps)
         if self.make_scheduler is None:
             return optimizer
-        config = schedule(
-            self.make_scheduler,
-            optimizer,
-            self.lr,
-            self._total_steps,
-        )
+        config = schedule(self.make_scheduler, optimizer, self.lr, self._total_steps)
         monitor, data = str(config.get("monitor")), getattr(self._trainer, "datamodule", None)
         if monitor.startswith("val/") and getattr(data, "val_size", None) == 0:
             raise UserError(
@@ -241,40 +237,6 @@ class ImageClassifier(pl.LightningModule, ABC):
                 "--trainer.max_epochs or --trainer.max_steps."
             )
         return int(steps)
-
-    def optimizer_step(
-        self,
-        epoch: int,
-        batch_idx: int,
-        optimizer: Any,
-        optimizer_closure: Callable[[], Any] | None = None,
-    ) -> None:
-        """Step, and let what PyTorch's optimizer refuses to do be a mistake of its user."""
-        failed = None
-
-        def closure() -> Any:
-            nonlocal failed
-            assert optimizer_closure is not None
-            try:
-                return optimizer_closure()
-            except Exception as e:
-                failed = e  # of the model or a callback
-                raise
-
-        try:
-            super().optimizer_step(epoch, batch_idx, optimizer, closure)
-        except Exception as e:
-            # What was restored from a checkpoint may be at fault as well.
-            if e is failed or self.trainer.ckpt_path is not None:
-                raise
-            with naming("--model.optimizer", type(self.optimizers(use_pl_optimizer=False))):
-                raise
-
-    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
-        """Step, and let what PyTorch's schedule refuses to do be a mistake of its user."""
-        restored = self.trainer.ckpt_path is not None
-        with contextlib.nullcontext() if restored else naming("--model.scheduler", type(scheduler)):
-            super().lr_scheduler_step(scheduler, metric)
 
 
 def _spare_one_value(norm: nn.Module, inputs: tuple[Tensor]) -> None:

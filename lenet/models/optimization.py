@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Literal
 
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as torch_schedulers
 from torch.optim.lr_scheduler import (
@@ -27,8 +29,9 @@ __all__ = [
     "ReduceLROnPlateau",
     "SchedulerFactory",
     "check_schedule",
-    "naming",
+    "refusals_of",
     "schedule",
+    "try_step",
 ]
 
 # Words in the names of metrics, among them those of torchmetrics.
@@ -130,8 +133,16 @@ def _makes(factory: Any, cls: type) -> bool:
     return made is not None and issubclass(made, cls)
 
 
+def _is_pytorchs(factory: Any) -> bool:
+    """Tell whether a factory makes a class that calls no code of the user's."""
+    made = _class_made(factory)
+    if made is None or issubclass(made, (LambdaLR, MultiplicativeLR)):
+        return False
+    return f"{made.__module__}.".startswith(("torch.optim.", "lenet."))
+
+
 @contextlib.contextmanager
-def naming(option: str, factory: Any) -> Iterator[None]:
+def refusals_of(option: str, factory: Any) -> Iterator[None]:
     """Let what a class of PyTorch's refuses be a mistake of its user, under its option.
 
     Args:
@@ -147,12 +158,54 @@ def naming(option: str, factory: Any) -> Iterator[None]:
         raise
     except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as e:
         made = _class_made(factory)
-        if made is None or not f"{made.__module__}.".startswith(("torch.optim.", "lenet.")):
+        if made is None or not _is_pytorchs(factory):
             raise
-        if issubclass(made, (LambdaLR, MultiplicativeLR)):  # which call a function of the user's
-            raise
-        said = " ".join(str(e).split()).rstrip(".")
-        raise UserError(f"{option} {made.__name__}: {said}.") from e
+        reason = " ".join(str(e).split()).rstrip(".")
+        raise UserError(f"{option} {made.__name__}: {reason}.") from e
+
+
+def try_step(
+    make_optimizer: Any,
+    make_scheduler: Any,
+    parameter: Tensor,
+    lr: float,
+    total_steps: Callable[[], int],
+) -> None:
+    """Take a step with an optimizer and a schedule of PyTorch's, on a parameter of its own.
+
+    PyTorch refuses some options at the first step only: ``SparseAdam`` dense gradients, ``StepLR``
+    a ``step_size`` of 0. Here they are refused before training starts.
+
+    Args:
+        make_optimizer: Makes the optimizer.
+        make_scheduler: Makes the schedule, or None.
+        parameter: A parameter of the model, for its device and type.
+        lr: Learning rate.
+        total_steps: Gives the optimizer steps of the whole training.
+
+    Raises:
+        UserError: With what PyTorch says.
+    """
+    if not _is_pytorchs(make_optimizer):
+        return
+    # Two dimensions are what every optimizer takes.
+    weight = nn.Parameter(torch.ones(2, 2, device=parameter.device, dtype=parameter.dtype))
+
+    def closure() -> Tensor:
+        weight.grad = None
+        loss = weight.square().sum()
+        loss.backward()
+        return loss
+
+    with refusals_of("--model.optimizer", make_optimizer):
+        optimizer = make_optimizer([weight], lr)
+        optimizer.step(closure)
+    if not _is_pytorchs(make_scheduler):
+        return
+    config = schedule(make_scheduler, optimizer, lr, total_steps)
+    optimizer.step(closure)  # or the schedule would warn that it steps first
+    with refusals_of("--model.scheduler", make_scheduler):
+        config["scheduler"].step(*([0.0] if "monitor" in config else []))
 
 
 def check_schedule(factory: Any) -> None:
@@ -161,11 +214,11 @@ def check_schedule(factory: Any) -> None:
     Raises:
         UserError: With the argument.
     """
-    given = getattr(factory, "keywords", {})
-    if _makes(factory, ReduceLROnPlateau) and "monitor" in given and given.get("mode") is None:
-        best_mode(given["monitor"], "model.scheduler")
+    options = getattr(factory, "keywords", {})
+    if _makes(factory, ReduceLROnPlateau) and "monitor" in options and not options.get("mode"):
+        best_mode(options["monitor"], "model.scheduler")
     for name in ("max_lr", "total_steps", "epochs", "steps_per_epoch"):
-        value = given.get(name)
+        value = options.get(name)
         if value is not None and _makes(factory, OneCycleLR):
             raise UserError(
                 f"--model.scheduler.{name} {value}: the peak of OneCycleLR is --model.lr, and its "
@@ -174,7 +227,10 @@ def check_schedule(factory: Any) -> None:
 
 
 def schedule(
-    factory: Callable[..., LRScheduler], optimizer: Optimizer, lr: float, steps: Callable[[], int]
+    factory: Callable[..., LRScheduler],
+    optimizer: Optimizer,
+    lr: float,
+    total_steps: Callable[[], int],
 ) -> dict[str, Any]:
     """Make a learning-rate schedule, in the form that Lightning takes.
 
@@ -182,11 +238,11 @@ def schedule(
         factory: Makes the schedule: a class, a partial of one, or what the command line gave.
         optimizer: What it drives.
         lr: Peak rate of OneCycleLR.
-        steps: Tells the optimizer steps of the whole training, the length of OneCycleLR.
+        total_steps: Gives the optimizer steps of the whole training, the length of OneCycleLR.
     """
     if _makes(factory, OneCycleLR):
-        factory = partial(factory, max_lr=lr, total_steps=steps())
-    with naming("--model.scheduler", factory):
+        factory = partial(factory, max_lr=lr, total_steps=total_steps())
+    with refusals_of("--model.scheduler", factory):
         scheduler = factory(optimizer)
     config: dict[str, Any] = {"scheduler": scheduler}
     config["interval"] = "step" if isinstance(scheduler, (OneCycleLR, CyclicLR)) else "epoch"
