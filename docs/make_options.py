@@ -1,6 +1,6 @@
 """Make docs/options.md, the reference of all options, out of the parsers themselves.
 
-    python docs/make_options.py
+    python -m docs.make_options
 
 What an option means is what its docstring says, as in ``--help``: mend it there. Of Lightning's
 options it is the first sentence, and the default is the docstring's where the parser has none.
@@ -21,15 +21,13 @@ from typing import Any, Literal, Union, get_args, get_origin
 import lightning
 from jsonargparse import ArgumentParser
 
+from lenet import data, models
+from lenet.cli import COMMANDS, GROUPS, LeNetCLI
+from lenet.cli.parser import LEAST
+from lenet.data.ranges import RANGES
+from lenet.models.optimization import ReduceLROnPlateau
+
 PAGE = Path(__file__).absolute().with_name("options.md")
-sys.path.insert(0, str(PAGE.parents[1]))
-
-from lenet import data, models  # noqa: E402
-from lenet.cli import COMMANDS, GROUPS, LeNetCLI  # noqa: E402
-from lenet.cli.parser import LEAST  # noqa: E402
-from lenet.data.ranges import RANGES  # noqa: E402
-from lenet.models.optimization import ReduceLROnPlateau  # noqa: E402
-
 Row = tuple[str, str, str, str]  # option, type, default, meaning
 ROOMS = {"model": models, "data": data}
 # What jsonargparse and Lightning say of these is for programmers.
@@ -50,7 +48,7 @@ LIMITS |= {f"--{name}": (least, math.inf) for name, least in LEAST.items()}
 BEGINNING = """\
 # Options
 
-<!-- Made by `python docs/make_options.py` out of the docstrings: mend them there. -->
+<!-- Made by `python -m docs.make_options` out of the docstrings: mend them there. -->
 
 Every option as it is typed. In a config it has the same name: see
 [options and configs](commands.md#options-and-configs), and [who wins](commands.md#who-wins) where

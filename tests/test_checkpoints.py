@@ -73,7 +73,7 @@ def test_load_says_which_option_a_model_does_not_take_and_keeps_a_bug_of_it(trai
 def test_all_public_names_can_be_imported():
     assert all(getattr(package, name) is not None for name in package.__all__)
     with pytest.raises(AttributeError, match="no attribute 'LeNet4'"):
-        package.LeNet4  # noqa: B018
+        _ = package.LeNet4
 
 
 def test_a_model_trained_from_python_is_loaded_and_tested_from_the_command_line(lenet):
