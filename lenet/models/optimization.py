@@ -1,7 +1,7 @@
 """Optimizers and learning-rate schedules: any of PyTorch's by name, with one learning rate.
 
-``--model.lr`` is the only rate: an optimizer gets it as its second argument, OneCycleLR as its
-peak.
+``--model.lr`` is the only learning rate: an optimizer gets it as its second argument, OneCycleLR as
+its peak.
 """
 
 import contextlib
@@ -58,8 +58,8 @@ def best_mode(monitor: str, option: str) -> Literal["min", "max"]:
         UserError: If its name does not tell.
     """
     last = monitor.rpartition("/")[2]
-    found = re.findall(r"[A-Z]+[0-9]*(?![a-z])|[A-Z]?[a-z]+[0-9]*", last)  # BinaryAUROC is two
-    words = {word.lower() for word in found}
+    parts = re.findall(r"[A-Z]+[0-9]*(?![a-z])|[A-Z]?[a-z]+[0-9]*", last)  # BinaryAUROC is two
+    words = {word.lower() for word in parts}
     less, more = words & _LESS_IS_BETTER, words & _MORE_IS_BETTER
     if bool(less) == bool(more):
         always = [f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy")]
@@ -71,23 +71,23 @@ def best_mode(monitor: str, option: str) -> Literal["min", "max"]:
 
 
 class ReduceLROnPlateau(torch_schedulers.ReduceLROnPlateau):
-    """PyTorch's schedule that lowers the rate when a figure stops improving, with that figure.
+    """Lowers the learning rate when a metric stops improving: PyTorch's, with that metric.
 
     Args:
-        optimizer: Optimizer whose rate is lowered.
-        monitor: Logged figure that is watched, once an epoch.
+        optimizer: Optimizer whose learning rate is lowered.
+        monitor: Logged metric to monitor, once an epoch.
         mode: Whether less or more of it is better. By default less of a loss or an error, more of
-            an accuracy, F1, AUROC and the like. Needed for a metric of any other name.
-        factor: What the rate is multiplied by.
-        patience: Epochs without improvement that are let pass.
-        threshold: Least change that counts as an improvement.
-        threshold_mode: Whether the threshold is relative to the best figure or absolute.
-        cooldown: Epochs to wait after lowering the rate.
-        min_lr: Rate below which it is not lowered.
-        eps: Change of the rate that is too small to make.
+            an accuracy, F1, AUROC and the like. Required for a metric of any other name.
+        factor: Factor by which the learning rate is multiplied.
+        patience: Number of epochs without improvement before the learning rate is lowered.
+        threshold: Minimum change that counts as an improvement.
+        threshold_mode: Whether the threshold is relative to the best value or absolute.
+        cooldown: Number of epochs to wait after lowering the learning rate.
+        min_lr: Minimum learning rate.
+        eps: Minimum change of the learning rate. Smaller ones are not made.
 
     Raises:
-        UserError: If the mode is needed and not given.
+        UserError: If the mode is needed and missing.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class ReduceLROnPlateau(torch_schedulers.ReduceLROnPlateau):
 # What makes an optimizer out of parameters and a learning rate. From the command line it is made
 # of a class path and its options, of which jsonargparse leaves out as many as stand here.
 OptimizerFactory = Callable[[Iterable, float], Optimizer]
-# OneCycleLR is given its peak and its number of steps. Ours stands before PyTorch's own, which
+# OneCycleLR gets its peak and its number of steps. Ours stands before PyTorch's own, which
 # makes `ReduceLROnPlateau` ours by name.
 SchedulerFactory = (
     Callable[[Optimizer, float, int], OneCycleLR]
@@ -209,7 +209,7 @@ def try_step(
 
 
 def check_schedule(factory: Any) -> None:
-    """Refuse a schedule that is given what it takes from the training, or lacks what it needs.
+    """Refuse options of a schedule that the training sets, and a missing mode.
 
     Raises:
         UserError: With the argument.
