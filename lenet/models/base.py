@@ -88,7 +88,8 @@ class ImageClassifier(pl.LightningModule, ABC):
             raise UserError(f"{option}: must be from 0 to less than 1.")
         if label_smoothing and "label_smoothing" not in inspect.signature(self.loss).parameters:
             raise UserError(
-                f"{option}: {type(self).__name__} has a loss of its own, which takes no smoothing. Make it 0."
+                f"{option}: {type(self).__name__} has a loss of its own, which takes no smoothing. "
+                "Make it 0."
             )
         self.save_hyperparameters()
         keep_plain(self)
