@@ -13,7 +13,7 @@ import yaml
 
 from lenet.errors import UserError
 
-__all__ = ["RefusedYAML", "check", "load", "read_text"]
+__all__ = ["RefusedYAML", "load", "read_text"]
 
 MAX_SIZE = 100_000  # bytes: a run's config has 3,000
 MAX_DEPTH = 50
@@ -65,14 +65,14 @@ def load(text: str, loader: Callable[[str], Any] | None = None) -> Any:
     Raises:
         yaml.YAMLError: If it is not YAML, or beyond the bounds.
     """
-    check(text)
+    _check(text)
     try:
         return yaml.load(text, Loader=SafeLoader) if loader is None else loader(text)
     except ValueError as e:  # of int() or datetime, to which PyYAML leaves them
         raise yaml.YAMLError("a number or date in it is not valid, such as 2001-99-99") from e
 
 
-def check(text: str) -> None:
+def _check(text: str) -> None:
     """Check YAML without making anything of it.
 
     Raises:
