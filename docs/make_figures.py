@@ -1,6 +1,6 @@
 """Make the figures of docs/images out of a real MNIST run.
 
-    python docs/make_figures.py [RUN]
+    python -m docs.make_figures [RUN]
 
 Trains LeNet by configs/mnist.yaml and tests it, which takes two minutes, unless the folder of a run
 is given that was tested; then the network of 1998, for three epochs. MNIST is looked for, or
@@ -18,14 +18,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from docs.lessons import draw_codes, draw_convolution, draw_distortions, draw_patch
+from docs.make_screenshot import make_screenshot
+from tests.browser import CHROMIUM
+from tests.drawing import draw as draw_digit
+
 DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS.parent))
-
-from docs.lessons import draw_codes, draw_convolution, draw_distortions, draw_patch  # noqa: E402
-from docs.make_screenshot import make_screenshot  # noqa: E402
-from tests.browser import CHROMIUM  # noqa: E402
-from tests.drawing import draw as draw_digit  # noqa: E402
-
 PICTURES = ("curves", "filters", "features", "test_confusion", "test_mistakes", "predictions")
 # Digit, pen and paper of each drawing.
 DRAWINGS = (

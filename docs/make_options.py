@@ -1,47 +1,53 @@
-"""Make docs/options.md, the reference of all options, out of the parsers themselves.
+"""Make docs/options.md, the reference of all options, out of constructors and docstrings.
 
-    python docs/make_options.py
+    python -m docs.make_options
 
-What an option means is what its docstring says, as in ``--help``: mend it there. Of Lightning's
-options it is the first sentence, and the default is the docstring's where the parser has none.
+An option is an argument of a constructor or of a command's method. Its meaning is the docstring's:
+edit it there. Of Lightning's options it is the first sentence, and the default is the docstring's
+where the parser has none.
 """
 
-import contextlib
+import inspect
 import json
 import math
 import os
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import docstring_parser
 import lightning
-from jsonargparse import ArgumentParser
+
+from lenet import Trainer, data, models
+from lenet.cli import COMMANDS, GROUPS, LeNetCLI
+from lenet.cli.checks import LEAST
+from lenet.data.ranges import RANGES
+from lenet.models.optimization import ReduceLROnPlateau
 
 PAGE = Path(__file__).absolute().with_name("options.md")
-sys.path.insert(0, str(PAGE.parents[1]))
-
-from lenet import data, models  # noqa: E402
-from lenet.cli import COMMANDS, GROUPS, LeNetCLI  # noqa: E402
-from lenet.cli.checks import LEAST  # noqa: E402
-from lenet.data.ranges import RANGES  # noqa: E402
-from lenet.models.optimization import ReduceLROnPlateau  # noqa: E402
-
 Row = tuple[str, str, str, str]  # option, type, default, meaning
 ROOMS = {"model": models, "data": data}
-# What jsonargparse and Lightning say of these is for programmers.
-MEANINGS = {
-    "help": "Show the options and exit.",
-    "version": "Show the version and exit.",
-    "config": "YAML file with options. What is typed beats it.",
-    "print_config": "Print all that is in force as YAML and exit. With "
-    "`--print_config=skip_default` only what is not the default.",
-    "model": "A model below, or [one of your own](extending.md).",
-    "data": "A data set below, or [one of your own](extending.md).",
-    **{group: "YAML file with options of this group." for group in GROUPS if group not in ROOMS},
+# Options that are no argument of anything: names, type and meaning.
+FIRST = [
+    ("`-h`, `--help`", "", "", "Show the options and exit."),
+    ("`-c`, `--config`", "file", "", "YAML file with options. What is typed overrides it."),
+    (
+        "`--print_config`",
+        "",
+        "",
+        "Print all options in force as YAML and exit. With `--print_config=skip_default` only "
+        "those that are not the default.",
+    ),
+]
+LAST = [("`--version`", "", "", "Show the version and exit.")]
+CHOICES = {
+    "model": "A model below, or [a custom one](extending.md).",
+    "data": "A data set below, or [a custom one](extending.md).",
 }
 NAMES = {bool: ["`true`", "`false`"], int: ["int"], float: ["float"]}
 NAMES |= {str: ["text"], Path: ["text"], timedelta: ["time span"]}
@@ -50,7 +56,7 @@ LIMITS |= {f"--{name}": (least, math.inf) for name, least in LEAST.items()}
 BEGINNING = """\
 # Options
 
-<!-- Made by `python docs/make_options.py` out of the docstrings: mend them there. -->
+<!-- Made by `python -m docs.make_options` out of the docstrings: mend them there. -->
 
 Every option as it is typed. In a config it has the same name: see
 [options and configs](commands.md#options-and-configs), and [who wins](commands.md#who-wins) where
@@ -70,23 +76,14 @@ to Lightning.
 """
 
 
-def parsers() -> tuple[Any, dict[str, Any]]:
-    """Give the parser of ``lenet`` and those of its commands, each with its own defaults."""
-    commands = {}
-    for verb in COMMANDS:
-        cli: Any = LeNetCLI.__new__(LeNetCLI)
-        stops: Any = SimpleNamespace(parse_args=sys.exit)  # where all defaults are set
-        cli.parse_arguments = lambda _, args, cli=cli, stops=stops: LeNetCLI.parse_arguments(
-            cli, stops, args
-        )
-        with contextlib.suppress(SystemExit):
-            cli.__init__([verb, "--trainer.default_root_dir", os.devnull])
-        commands[verb] = cli.command_parser
-    cli = LeNetCLI.__new__(LeNetCLI)
-    cli.parse_arguments = lambda *_: sys.exit()
-    with contextlib.suppress(SystemExit):
-        cli.__init__([])
-    return cli.parser, commands
+def parser_of(verb: str) -> Any:
+    """Give the parser of a command, as it is once all its defaults are set."""
+    cli: Any = LeNetCLI.__new__(LeNetCLI)
+    stop: Any = SimpleNamespace(parse_args=sys.exit)
+    cli.parse_arguments = lambda _, args: LeNetCLI.parse_arguments(cli, stop, args)
+    with suppress(SystemExit):
+        cli.__init__([verb, "--trainer.default_root_dir", os.devnull])
+    return cli.command_parser
 
 
 def plain(text: str) -> str:
@@ -115,42 +112,71 @@ def spelt(kind: Any) -> list[str]:
     return NAMES.get(kind, ["class name"])
 
 
-def row(action: Any) -> Row:
+def row(option: str, kind: Any, default: Any, meaning: str) -> Row:
     """Describe an option."""
-    option, text, default = action.option_strings[0], plain(action.help or ""), action.default
-    kind = shown = ""
-    if option.endswith(".help"):
-        kind, text = "class name", "Show the options of a class and exit."
-    elif hasattr(action, "_typehint"):
-        names = spelt(action._typehint)
-        kind = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-        least, limit = LIMITS.get(option, (-math.inf, math.inf))
-        kind += f" >= {least}" * (least > -math.inf) + f" and < {limit}" * (limit < math.inf)
-        said = re.search(r"Default: `*['\"]?([^`'\"]+?)['\"]?`*\.?$", text)
-        if default is None and said:
-            default = {"None": None, "True": True}.get(said[1], said[1])
-        if hasattr(default, "class_path"):
-            default = default.class_path.rpartition(".")[2]
-        shown = f"`{default if isinstance(default, str) else json.dumps(default)}`"
-    elif action.dest in ("config", *GROUPS):
-        kind = "file"
+    names = spelt(kind)
+    typed = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    least, limit = LIMITS.get(option, (-math.inf, math.inf))
+    typed += f" >= {least}" * (least > -math.inf) + f" and < {limit}" * (limit < math.inf)
+    text = plain(meaning)
+    documented = re.search(r"Default: `*['\"]?([^`'\"]+?)['\"]?`*\.?$", text)
+    if default is None and documented:
+        default = {"None": None, "True": True}.get(documented[1], documented[1])
+    shown = default if isinstance(default, str) else json.dumps(default)
     if option.startswith("--trainer."):
         text = text.partition(". ")[0].rstrip(".") + "."
-    typed = ", ".join(f"`{name}`" for name in action.option_strings)
-    return typed, kind, shown, MEANINGS.get(action.dest, text)
+    is_list = any(name.startswith("list of ") for name in names)
+    spellings = [option, f"{option}+"] if is_list else [option]
+    return ", ".join(f"`{name}`" for name in spellings), typed, f"`{shown}`", text
 
 
-def rows(parser: Any) -> list[Row]:
-    """Describe the options of a parser, with the help on classes last."""
-    found = [row(action) for action in parser._actions if action.option_strings]
-    return sorted(found, key=lambda line: line[0].endswith(".help`"))
+def help_row(option: str) -> Row:
+    """Describe the option that shows the options of a class."""
+    return f"`{option}.help`", "class name", "", "Show the options of a class and exit."
 
 
-def rows_of_class(cls: type, group: str, skip: Iterable[str] = ()) -> list[Row]:
-    """Describe the options of a class, those of its base included."""
-    parser = ArgumentParser(add_help=False)
-    parser.add_class_arguments(cls, group, fail_untyped=False, skip=set(skip))
-    return [line for line in rows(parser) if line[0] != f"`--{group}`"]
+def rows_of(
+    owner: Any, prefix: str = "--", skip: Iterable[str] = (), parser: Any = None
+) -> list[Row]:
+    """Describe the arguments of a method, or of a class and of the bases that it passes them on to.
+
+    Args:
+        owner: The class or method.
+        prefix: What the options begin with, such as ``--model.``.
+        skip: Arguments that are not options.
+        parser: Parser that knows the defaults. By default they are the signature's.
+    """
+    owners = owner.__mro__ if isinstance(owner, type) else (owner,)
+    functions = [vars(cls)["__init__"] for cls in owners if "__init__" in vars(cls)] or [owner]
+    meanings: dict[str, str] = {}
+    for documented in (*owners, *functions):
+        for argument in docstring_parser.parse(documented.__doc__ or "").params:
+            meanings.setdefault(argument.arg_name, argument.description or "")
+    rows: dict[str, Row] = {}
+    for function in functions:
+        kinds, arguments = get_type_hints(function), inspect.signature(function).parameters
+        passed_on = [name for name, a in arguments.items() if a.kind is a.VAR_KEYWORD]
+        for name in [n for n in arguments if n in kinds and n not in (*skip, *rows, *passed_on)]:
+            option, default = f"{prefix}{name}", arguments[name].default
+            if parser is not None:
+                default = parser.get_default(option.removeprefix("--"))
+            rows[name] = row(option, kinds[name], default, meanings[name])
+        if not passed_on:
+            break
+    classes = [name for name, (_, kind, _, _) in rows.items() if "class name" in kind]
+    return [*rows.values(), *(help_row(f"{prefix}{name}") for name in classes)]
+
+
+def general_rows() -> list[Row]:
+    """Describe the options of every command."""
+    added: list[Row] = []
+
+    def add_argument(option: str, type: Any, default: Any, help: str) -> None:
+        added.append(row(option, type, default, help))
+
+    recorder: Any = SimpleNamespace(add_argument=add_argument)
+    LeNetCLI.__new__(LeNetCLI).add_default_arguments_to_parser(recorder)
+    return [*FIRST, *added, *LAST]
 
 
 def table(rows: Iterable[Iterable[str]], *head: str) -> str:
@@ -162,40 +188,41 @@ def table(rows: Iterable[Iterable[str]], *head: str) -> str:
 
 
 def classes(group: str) -> list[str]:
-    """Write what there is to choose from for ``--model`` or ``--data``, and the options of each."""
+    """Write the classes that ``--model`` or ``--data`` can choose, and the options of each."""
     base, room = GROUPS[group], ROOMS[group]
     names = sorted(set(room.__all__) - {base.__name__}, key=str.lower)
-    known = {name: getattr(room, name) for name in names}
-    shared = rows_of_class(base, group)
-    parts = [table(((f"`{name}`", summary(cls)) for name, cls in known.items()), "name", "what")]
+    built_in = {name: getattr(room, name) for name in names}
+    shared = rows_of(base, f"--{group}.")
+    parts = [table(((f"`{name}`", summary(cls)) for name, cls in built_in.items()), "name", "what")]
     parts += [f"### Of every `--{group}`\n", table(shared)]
     if group == "model":
-        own = rows_of_class(ReduceLROnPlateau, "model.scheduler", skip={"optimizer"})
+        own = rows_of(ReduceLROnPlateau, "--model.scheduler.", skip={"optimizer"})
         parts += [NESTED, "### `--model.scheduler ReduceLROnPlateau`\n"]
         parts += [f"{summary(ReduceLROnPlateau)}\n", table(own)]
-    for name, cls in known.items():
-        if own := [line for line in rows_of_class(cls, group) if line not in shared]:
+    for name, cls in built_in.items():
+        if own := [line for line in rows_of(cls, f"--{group}.") if line not in shared]:
             parts += [f"### `--{group} {name}`\n", table(own)]
     return parts
 
 
 def page() -> str:
     """Write the page."""
-    top, commands = parsers()
-    of = {verb: rows(parser) for verb, parser in commands.items()}
-    shared = [line for line in of["fit"] if all(line in others for others in of.values())]
-    grouped: dict[str, list[Row]] = {group: [] for group in ("", *GROUPS)}
-    for line in dict.fromkeys([*shared, *rows(top)]):
-        group = re.split("[`.]", line[0])[1].removeprefix("--")
-        grouped[group if group in GROUPS else ""].append(line)
-    parts = [BEGINNING, "## Of every command\n", table(grouped[""])]
-    for verb, own in of.items():
-        parts += [f"## `lenet {verb}`\n", f"{commands[verb].description}\n"]
-        parts += [table(line for line in own if line not in shared)]
+    parts = [BEGINNING, "## Of every command\n", table(general_rows())]
+    for verb, skip in COMMANDS.items():
+        method = getattr(Trainer, verb)
+        parts += [f"## `lenet {verb}`\n", f"{summary(method)}\n"]
+        parts += [table(rows_of(method, skip=skip, parser=parser_of(verb)))]
+    parser = parser_of("fit")
     for group, cls in GROUPS.items():
         parts += [f"## `--{group}`\n", f"{summary(cls)}\n"]
-        parts += [LIGHTNINGS] * (group == "trainer") + [table(grouped[group])]
-        parts += classes(group) if group in ROOMS else []
+        if group in ROOMS:
+            default = parser.get_default(group)["class_path"].rpartition(".")[2]
+            choice = (f"`--{group}`", "class name", f"`{default}`", CHOICES[group])
+            parts += [table([choice, help_row(f"--{group}")]), *classes(group)]
+            continue
+        file = (f"`--{group}`", "file", "", "YAML file with options of this group.")
+        parts += [LIGHTNINGS] * (group == "trainer")
+        parts += [table([file, *rows_of(cls, f"--{group}.", parser=parser)])]
     return "\n".join(parts)
 
 

@@ -8,7 +8,7 @@ __all__ = ["keep_plain"]
 def keep_plain(owner: Any) -> None:
     """Name the class in the hyperparameters of a model or data module, and keep plain values only.
 
-    A checkpoint with anything else, such as an optimizer given as a class, would not be safe to
+    A checkpoint with anything else, such as an optimizer as a class, would not be safe to
     load. It has what the command line needs to construct the same object again.
 
     Args:

@@ -66,7 +66,7 @@ def word() -> st.SearchStrategy:
 
 def value() -> st.SearchStrategy:
     plain = st.one_of(
-        *(st.none(), st.booleans(), number(), word(), st.binary(max_size=5)),
+        *(st.none(), st.booleans(), number(), word()),
         *(st.dates(), st.datetimes(), st.just(datetime.date.max)),
     )
     keys = st.one_of(word(), st.integers(), st.none(), st.booleans())
@@ -75,7 +75,6 @@ def value() -> st.SearchStrategy:
         lambda inner: st.one_of(
             st.lists(inner, max_size=4),
             st.dictionaries(keys, inner, max_size=4),
-            st.sets(st.integers(), max_size=3),
             spec(inner),
         ),
         max_leaves=8,
@@ -123,7 +122,7 @@ def near_valid(draw) -> dict:
 
 
 def written(config: Any) -> str:
-    """Write a config as YAML that any loader takes; bytes and dates get their tags."""
+    """Write a config as YAML that any loader takes."""
     return yaml.safe_dump(config, allow_unicode=True, sort_keys=False)
 
 
@@ -180,14 +179,14 @@ def document(draw) -> str:
 
 VALID = """\
 # A comment.
-seed_everything: &a 0
+seed_everything: 0
 model:
   class_path: LeNet
   init_args: {lr: 1.0e-3, activation: tanh}
-data: &data
+data:
   class_path: lenet.MNIST
   init_args:
-    val_size: *a
+    val_size: 0
 trainer:
   max_epochs: 3
   callbacks:

@@ -4,6 +4,7 @@
 The n-th command writes ``n.out``, ``n.err`` and ``n.pid`` to the folder ``said``.
 """
 
+import importlib
 import json
 import os
 import subprocess
@@ -13,10 +14,10 @@ from pathlib import Path
 
 from torchvision import datasets
 
-import lenet.cli  # noqa: F401  # so that the processes need not
 from lenet.__main__ import main
 
 REPOSITORY = Path(__file__).parent.parent
+importlib.import_module("lenet.cli")  # so that the processes need not
 
 
 def start_groups(plan: dict, *around: str) -> subprocess.Popen:

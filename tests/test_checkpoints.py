@@ -1,3 +1,4 @@
+import importlib
 import pickle
 import sys
 from functools import partial
@@ -51,10 +52,28 @@ def test_load_gives_the_trained_model_whatever_its_class(trained):
     assert load(trained).hparams.num_classes == 10
 
 
+def test_load_says_which_option_a_model_does_not_take_and_keeps_a_bug_of_it(trained):
+    with pytest.raises(UserError, match="option 'zebra'"):
+        load(changed(trained, zebra=1))
+    with pytest.raises(UserError, match="must be greater than 0"):
+        load(changed(trained, lr=-1.0))
+    Path("fails.py").write_text(
+        "from lenet import LeNet\n"
+        "class Own(LeNet):\n"
+        "    def __init__(self, **kwargs):\n"
+        "        super().__init__(**kwargs)\n"
+        "        raise KeyError('a bug')\n"
+    )
+    sys.path.insert(0, ".")
+    importlib.import_module("fails")
+    with pytest.raises(KeyError, match="a bug"):
+        load(changed(trained, _class_path="fails.Own"))
+
+
 def test_all_public_names_can_be_imported():
     assert all(getattr(package, name) is not None for name in package.__all__)
     with pytest.raises(AttributeError, match="no attribute 'LeNet4'"):
-        package.LeNet4  # noqa: B018
+        _ = package.LeNet4
 
 
 def test_a_model_trained_from_python_is_loaded_and_tested_from_the_command_line(lenet):

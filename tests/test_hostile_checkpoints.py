@@ -27,7 +27,8 @@ def rewritten(path: Path, model: dict | None = None, **changes) -> Path:
     """Write safetensors again, with other options of the model and other parts of the text."""
     with safe_open(path, framework="pt") as file:
         described = json.loads(file.metadata()["lenet"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        names = file.keys()
+        tensors = {name: file.get_tensor(name) for name in names}
     described["model"].update(model or {})
     described.update(changes)
     save_file(tensors, "hostile.safetensors", metadata={"lenet": json.dumps(described)})

@@ -268,7 +268,7 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_is_whole(tmp_path, wh
     assert "Traceback" not in done.stderr
     [line] = [line for line in done.stderr.splitlines() if "error:" in line]
     full = os.strerror(errno.ENOSPC)
-    assert f"cannot be saved ({full}). The one before it is still there" in line
+    assert f"cannot be saved ({full}). The previous one is still there" in line
     codes = [line for line in done.stdout.splitlines() if line.startswith("code")]
     assert codes == ["code 2", "code 0"], done.stdout + done.stderr
     assert ".part" not in done.stdout

@@ -65,7 +65,7 @@ MISTAKES = {
     ),
     "smoothing without cross-entropy": (
         "--model LeNet5 --model.output rbf --model.label_smoothing 0.1",
-        "--model.label_smoothing 0.1: LeNet5 has a loss of its own, which takes none. Make it 0",
+        "--model.label_smoothing 0.1: LeNet5 has a loss of its own, which takes no smoothing.",
     ),
     "classes": (
         "--model.num_classes 7",
@@ -94,7 +94,7 @@ MISTAKES = {
     ),
     "a schedule without an end": (
         "--model.scheduler OneCycleLR --trainer.max_epochs -1",
-        "--model.scheduler OneCycleLR: needs to know when training ends.",
+        "--model.scheduler OneCycleLR: needs the length of the training.",
     ),
     "a finder of a rate": (
         "--trainer.callbacks LearningRateFinder",
@@ -176,7 +176,7 @@ MISTAKES = {
         ("configs/zzz.yaml", ""),
         ("configs/resnet.yaml", ""),
         ("elsewhere/nothing.yaml", ""),
-        ("long/" * 2000, ""),
+        (3_000 * "l", ""),  # longer than a name can be
     ],
 )
 def test_the_nearest_config_is_asked_for(lenet, given, meant):

@@ -1,8 +1,11 @@
 """Weights at an address, served from this machine."""
 
+import email.message
+import io
 import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.response import addinfourl
 
 import pytest
 
@@ -81,11 +84,11 @@ def test_training_does_not_resume_from_an_address(lenet, site):
     ("name", "reason"),
     [
         ("nothing", "no such page"),
-        ("page", "it is text/html, not safetensors"),
-        ("last.ckpt", "not safetensors"),
+        ("page", "it is a web page, not safetensors"),
+        ("last.ckpt", "not a whole safetensors file"),
         ("cut", "not a whole safetensors file"),
         ("empty", "not a whole safetensors file"),
-        ("short", "ended after 9,000 of 9,001 bytes"),
+        ("short", "not a whole safetensors file"),
         ("huge", "larger than 2 GB"),
         ("to?/to?/nothing", "no such page"),
     ],
@@ -100,9 +103,15 @@ def test_what_cannot_be_fetched_is_a_mistake_of_one_line(lenet, site, name, reas
 
 
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x"])
-def test_an_address_that_leads_out_of_the_web_is_not_followed(lenet, site, monkeypatch, address):
-    for handler in ("FileHandler.file_open", "FTPHandler.ftp_open", "DataHandler.data_open"):
+def test_an_address_that_leads_out_of_the_web_is_refused(lenet, site, monkeypatch, address):
+    for handler in ("FileHandler.file_open", "DataHandler.data_open"):
         monkeypatch.setattr(f"urllib.request.{handler}", lambda *_: pytest.fail("opened"))
+
+    def ftp_open(self, request):
+        weights = io.BytesIO(Handler.files["lenet.safetensors"])
+        return addinfourl(weights, email.message.Message(), request.full_url)
+
+    monkeypatch.setattr("urllib.request.FTPHandler.ftp_open", ftp_open)
     done = lenet("test", "--ckpt_path", f"{site}/to?{address}", *QUIET)
     assert done.code == 2
     assert f"--ckpt_path {site}/to?{address}: cannot be downloaded" in done.err.splitlines()[-1]

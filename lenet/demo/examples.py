@@ -14,13 +14,13 @@ __all__ = ["INK", "SIZE", "Example", "drawn", "of_the_test_set"]
 
 SIZE = 280  # pixels: height and width of what is drawn on
 INK = 22  # pixels: the pen, so that a digit which fills the canvas has MNIST's stroke
-# Lines through points of a square from 0 to 100.
+# Each stroke as points x,y of a square from 0 to 100.
 _STROKES = {
-    "2": [[(29, 33), (34, 23), (45, 17), (57, 18), (66, 26), (66, 38), (58, 51), (45, 65), (28, 81), (50, 79), (74, 81)]],  # noqa: E501
-    "3": [[(31, 24), (42, 17), (56, 17), (65, 25), (64, 36), (54, 45), (43, 48), (57, 51), (67, 60), (66, 73), (55, 82), (40, 83), (29, 76)]],  # noqa: E501
-    "5": [[(68, 18), (38, 19), (34, 46), (48, 42), (62, 47), (68, 60), (63, 75), (49, 82), (31, 77)]],  # noqa: E501
-    "7": [[(28, 21), (71, 20), (58, 44), (48, 66), (44, 84)], [(36, 53), (65, 51)]],
-}  # fmt: skip
+    "2": ["29,33 34,23 45,17 57,18 66,26 66,38 58,51 45,65 28,81 50,79 74,81"],
+    "3": ["31,24 42,17 56,17 65,25 64,36 54,45 43,48 57,51 67,60 66,73 55,82 40,83 29,76"],
+    "5": ["68,18 38,19 34,46 48,42 62,47 68,60 63,75 49,82 31,77"],
+    "7": ["28,21 71,20 58,44 48,66 44,84", "36,53 65,51"],
+}
 
 
 @dataclass
@@ -43,7 +43,8 @@ def drawn() -> list[Example]:
         image = Image.new("L", (SIZE, SIZE))
         pen = ImageDraw.Draw(image)
         for stroke in strokes:
-            points = [(x * SIZE / 100, y * SIZE / 100) for x, y in stroke]
+            pairs = [point.split(",") for point in stroke.split()]
+            points = [(int(x) * SIZE / 100, int(y) * SIZE / 100) for x, y in pairs]
             pen.line(points, fill=255, width=INK)
             for x, y in points:  # round joints and ends
                 pen.circle((x, y), INK / 2, fill=255)

@@ -1,10 +1,8 @@
 """What all models share: the four steps, loss and accuracy, optimizer and schedule."""
 
-import contextlib
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -20,8 +18,9 @@ from lenet.models.optimization import (
     OptimizerFactory,
     SchedulerFactory,
     check_schedule,
-    naming,
+    refusals_of,
     schedule,
+    try_step,
 )
 
 __all__ = ["ImageClassifier"]
@@ -33,11 +32,11 @@ PUBLISHED_SIZE = 28  # pixels: MNIST's, for a model that takes images as publish
 class ImageClassifier(pl.LightningModule, ABC):
     """An image classifier trained with cross-entropy. Every model is a subclass.
 
-    A subclass builds ``self.network``, a plain module that maps normalised images ``(N, C, H, W)``
+    A subclass builds ``self.network``, a plain module that maps normalized images ``(N, C, H, W)``
     to logits ``(N, num_classes)``, and does nothing else. The sizes to build it for are
     ``self.in_channels``, ``self.num_classes`` and ``self.image_size``. One that needs another loss
     overrides :meth:`loss`, whose argument ``label_smoothing`` may be left out. One that needs
-    images from one fixed value to another instead of normalised ones says which with
+    images from one fixed value to another instead of normalized ones says which with
     ``input_range``.
 
     Args:
@@ -45,26 +44,25 @@ class ImageClassifier(pl.LightningModule, ABC):
         num_classes: Number of classes. By default the data set's, or 10 without one.
         image_size: Height and width of an image, in pixels. By default the data module's, or
             without one 32, for an MLP 28.
-        lr: Learning rate, greater than 0: the optimizer's, and the peak of OneCycleLR. There is no
-            other.
+        lr: Learning rate, greater than 0: the optimizer's, and the peak of OneCycleLR.
         optimizer: Any class of torch.optim, by name. By default Adam.
         scheduler: Any class of torch.optim.lr_scheduler, by name, stepped once an epoch.
-            OneCycleLR and CyclicLR are stepped once a batch, OneCycleLR over the whole training,
-            with nothing to be told. ReduceLROnPlateau watches its monitor. By default the rate
-            stays as it is.
-        label_smoothing: Part of each label, from 0 to less than 1, that is shared among all
-            classes in training. What is validated and tested is the loss without it. A loss other
-            than cross-entropy may refuse it.
+            OneCycleLR and CyclicLR are stepped once a batch. The length of OneCycleLR is the
+            training's. ReduceLROnPlateau watches its monitor. By default the learning rate is
+            constant.
+        label_smoothing: Fraction of each label, in [0, 1), that is shared among all classes in
+            training. Validation and test use the loss without it. A loss other than cross-entropy
+            may refuse it.
 
     Raises:
         UserError: If a number is out of range.
     """
 
     input_range: ClassVar[tuple[float, float] | None] = None
-    # How images lie in memory. Pixel by pixel (channels-last) most convolutions are faster, but
-    # what they give cannot be reshaped by view().
+    # Layout of images in memory. Channels-last makes most convolutions faster, but view() cannot
+    # reshape their outputs.
     memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
-    # Height and width that images are brought to unless told otherwise. None: as published.
+    # Default height and width of images, in pixels. None: as published.
     usual_image_size: ClassVar[int | None] = 32
     network: nn.Module
 
@@ -85,11 +83,14 @@ class ImageClassifier(pl.LightningModule, ABC):
         for name, value in {**sizes, "lr": lr}.items():
             if value is not None and value <= 0:
                 raise UserError(f"--model.{name} {value}: must be greater than 0.")
-        option, name = f"--model.label_smoothing {label_smoothing}", type(self).__name__
+        option = f"--model.label_smoothing {label_smoothing}"
         if not 0 <= label_smoothing < 1:
             raise UserError(f"{option}: must be from 0 to less than 1.")
         if label_smoothing and "label_smoothing" not in inspect.signature(self.loss).parameters:
-            raise UserError(f"{option}: {name} has a loss of its own, which takes none. Make it 0.")
+            raise UserError(
+                f"{option}: {type(self).__name__} has a loss of its own, which takes no smoothing. "
+                "Make it 0."
+            )
         self.save_hyperparameters()
         keep_plain(self)
         self.in_channels = in_channels or 1
@@ -104,11 +105,11 @@ class ImageClassifier(pl.LightningModule, ABC):
             1, self.in_channels, self.image_size, self.image_size
         )
         # Not submodules: they are no part of the network, its summary or its weights.
-        self._figures = {stage: LossAndAccuracy() for stage in ("train", "val", "test")}
-        self._rate = lr
+        self._epoch_metrics = {stage: LossAndAccuracy() for stage in ("train", "val", "test")}
+        self._epoch_lr = lr
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
+        """Map normalized images ``(N, C, H, W)`` to logits ``(N, num_classes)``."""
         if self.training and len(images) == 1:
             return self._forward_one(images)
         return self.network(images)
@@ -116,11 +117,11 @@ class ImageClassifier(pl.LightningModule, ABC):
     def _forward_one(self, image: Tensor) -> Tensor:
         """Run a training batch of one image.
 
-        A batch normalization of maps of one pixel has no deviation to divide by. It uses its
-        running statistics instead. All other layers do as they always do.
+        A batch normalization of maps of one pixel has no standard deviation to divide by. It uses
+        its running statistics instead. All other layers are as always.
         """
         norms = [m for m in self.network.modules() if isinstance(m, NORMS) and m.training]
-        hooks = [norm.register_forward_pre_hook(_spare_one_value) for norm in norms]
+        hooks = [norm.register_forward_pre_hook(_skip_single_value) for norm in norms]
         try:
             return self.network(image)
         finally:
@@ -154,82 +155,79 @@ class ImageClassifier(pl.LightningModule, ABC):
         smoothing = self.label_smoothing if stage == "train" else 0.0
         smoothed = {"label_smoothing": smoothing} if smoothing else {}
         loss = self.loss(logits, labels, **smoothed)
-        self._figures[stage].update(loss, logits, labels)
+        self._epoch_metrics[stage].update(loss, logits, labels)
         return loss, logits
 
-    def _start(self, stage: str) -> None:
-        self._figures[stage].to(self.device).reset()
+    def _reset_metrics(self, stage: str) -> None:
+        self._epoch_metrics[stage].to(self.device).reset()
 
-    def _log(self, stage: str) -> None:
-        figures = self._figures[stage].compute()
-        values = {f"{stage}/{name}": value for name, value in figures.items()}
+    def _log_metrics(self, stage: str) -> None:
+        metrics = self._epoch_metrics[stage].compute()
+        values = {f"{stage}/{name}": value for name, value in metrics.items()}
         # The same on every device: torchmetrics has added them up. Saying so to Lightning as well
         # keeps it from warning that they might not be.
         self.log_dict(values, prog_bar=stage == "val", sync_dist=self.trainer.world_size > 1)
 
     def on_train_epoch_start(self) -> None:
-        """Forget the epoch before, and keep the rate of the first step to log it."""
-        self._start("train")
-        self._rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        """Reset the metrics, and keep the learning rate of the first step to log it."""
+        self._reset_metrics("train")
+        self._epoch_lr = self.trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the validation before."""
-        self._start("val")
+        """Reset the metrics."""
+        self._reset_metrics("val")
 
     def on_test_epoch_start(self) -> None:
-        """Forget the test before."""
-        self._start("test")
+        """Reset the metrics."""
+        self._reset_metrics("test")
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's training figures and the rate of its first step."""
-        self._log("train")
-        # By now a schedule that steps once an epoch has gone on to the rate of the next.
-        self.log("lr", self._rate, sync_dist=self.trainer.world_size > 1)
+        """Log the epoch's training metrics and the learning rate of its first step."""
+        self._log_metrics("train")
+        # A schedule that steps once an epoch has set the learning rate of the next one by now.
+        self.log("lr", self._epoch_lr, sync_dist=self.trainer.world_size > 1)
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val/loss`` and ``val/accuracy``."""
-        self._log("val")
+        self._log_metrics("val")
 
     def on_test_epoch_end(self) -> None:
         """Log ``test/loss`` and ``test/accuracy``."""
-        self._log("test")
+        self._log_metrics("test")
 
     def epoch_so_far(self) -> dict[str, float]:
         """Give the sums of the epoch on all devices, and the learning rate that it began with."""
-        return {"lr": self._rate, **self._figures["train"].sums()}
+        return {"lr": self._epoch_lr, **self._epoch_metrics["train"].sums()}
 
     def resume_epoch(self, so_far: dict[str, float], counts: bool = True) -> None:
-        """Take over what :meth:`epoch_so_far` gave in another process.
+        """Continue from what :meth:`epoch_so_far` gave in another process.
 
         Args:
             so_far: Sums of the epoch and its learning rate.
             counts: Whether this device takes the sums. One of several does.
         """
-        self._rate = float(so_far.get("lr", self.lr))
+        self._epoch_lr = float(so_far.get("lr", self.lr))
         if counts:
-            self._figures["train"].to(self.device).restore(so_far)
+            self._epoch_metrics["train"].to(self.device).restore(so_far)
 
     def configure_optimizers(self) -> Any:
-        """Make the optimizer and the schedule, both of the one learning rate."""
+        """Make the optimizer and the schedule, both with the one learning rate."""
         # One kernel steps all parameters. Lightning clips no gradients that are scaled for it.
         clips = self._trainer is not None and bool(self.trainer.gradient_clip_val)
         fused = None if clips else True
         make = self.make_optimizer or partial(torch.optim.Adam, fused=fused)
-        with naming("--model.optimizer", make):
+        with refusals_of("--model.optimizer", make):
             optimizer = make(self.parameters(), self.lr)
+        parameter = next(self.parameters())
+        try_step(make, self.make_scheduler, parameter, self.lr, self._total_steps)
         if self.make_scheduler is None:
             return optimizer
-        config = schedule(
-            self.make_scheduler,
-            optimizer,
-            self.lr,
-            self._total_steps,
-        )
+        config = schedule(self.make_scheduler, optimizer, self.lr, self._total_steps)
         monitor, data = str(config.get("monitor")), getattr(self._trainer, "datamodule", None)
         if monitor.startswith("val/") and getattr(data, "val_size", None) == 0:
             raise UserError(
                 f"--model.scheduler.monitor {monitor}: with --data.val_size 0 there is no such "
-                "figure. Watch train/loss, or hold some images out."
+                "metric. Monitor train/loss, or hold out validation images."
             )
         return {"optimizer": optimizer, "lr_scheduler": config}
 
@@ -237,46 +235,12 @@ class ImageClassifier(pl.LightningModule, ABC):
         steps = self.trainer.estimated_stepping_batches
         if math.isinf(steps):
             raise UserError(
-                "--model.scheduler OneCycleLR: needs to know when training ends. Give "
+                "--model.scheduler OneCycleLR: needs the length of the training. Give "
                 "--trainer.max_epochs or --trainer.max_steps."
             )
         return int(steps)
 
-    def optimizer_step(
-        self,
-        epoch: int,
-        batch_idx: int,
-        optimizer: Any,
-        optimizer_closure: Callable[[], Any] | None = None,
-    ) -> None:
-        """Step, and let what PyTorch's optimizer refuses to do be a mistake of its user."""
-        failed = None
 
-        def closure() -> Any:
-            nonlocal failed
-            assert optimizer_closure is not None
-            try:
-                return optimizer_closure()
-            except Exception as e:
-                failed = e  # of the model or a callback
-                raise
-
-        try:
-            super().optimizer_step(epoch, batch_idx, optimizer, closure)
-        except Exception as e:
-            # What was restored from a checkpoint may be at fault as well.
-            if e is failed or self.trainer.ckpt_path is not None:
-                raise
-            with naming("--model.optimizer", type(self.optimizers(use_pl_optimizer=False))):
-                raise
-
-    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
-        """Step, and let what PyTorch's schedule refuses to do be a mistake of its user."""
-        restored = self.trainer.ckpt_path is not None
-        with contextlib.nullcontext() if restored else naming("--model.scheduler", type(scheduler)):
-            super().lr_scheduler_step(scheduler, metric)
-
-
-def _spare_one_value(norm: nn.Module, inputs: tuple[Tensor]) -> None:
-    """Let a batch normalization that would see one value per channel predict instead."""
+def _skip_single_value(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+    """Let a batch normalization that would see one value per channel use running statistics."""
     norm.training = inputs[0].numel() > inputs[0].shape[1]

@@ -2,7 +2,7 @@
 
 A side of an image goes through a layer as ``(W - F + 2P) / S + 1``: its width W, the layer's kernel
 F, padding P and stride S. PyTorch rounds that down and says nothing, and so leaves out pixels of
-the right and the lower edge; here it has to come out even.
+the right and the lower edge; here it must be a whole number.
 """
 
 from collections import OrderedDict
@@ -66,11 +66,11 @@ class ConvNet(ImageClassifier):
         pool_sizes: Side of the squares that become one pixel at a stage's end. With 1 there is no
             pooling.
         pooling: How such a square becomes one pixel: by its maximum or its average.
-        batch_norm: Whether batch normalisation follows every convolution.
+        batch_norm: Whether batch normalization follows every convolution.
         hidden_sizes: Units of every hidden layer after the stages, in order. By default 128. An
             empty list goes straight to the classes.
         activation: Nonlinearity after every layer with weights but the last.
-        dropout: Part of every hidden layer's units that is dropped in training, in [0, 1).
+        dropout: Fraction of every hidden layer's units that is dropped in training, in [0, 1).
         **kwargs: Passed on to :class:`ImageClassifier`.
 
     Raises:
@@ -211,8 +211,8 @@ def _ways_out(stages: list[Stage], bad: Layer, image_size: int) -> Iterator[str]
         fitting = [n for n, plan in changed.items() if _fit(plan, image_size)]
         if near := _nearest(fitting, stages[place][option]):
             typed = [[stage[option] for stage in changed[n]] for n in near]
-            said = (f'"{numbers}"' if len(stages) > 1 else str(numbers[0]) for numbers in typed)
-            yield f"--model.{option} {' or '.join(said)}"
+            values = (f'"{numbers}"' if len(stages) > 1 else str(numbers[0]) for numbers in typed)
+            yield f"--model.{option} {' or '.join(values)}"
     if not sizes:
         yield "fewer stages, or smaller kernels and pools in all of them"
 

@@ -1,4 +1,4 @@
-"""The figures of a training, counted on its device."""
+"""The metrics of an epoch, counted on the device."""
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ class LossAndAccuracy(Metric):
         self.count += len(labels)
 
     def sums(self) -> dict[str, float]:
-        """Give the sums of all devices, to go on from in another process."""
+        """Give the sums of all devices, to resume from in another process."""
         with self.sync_context():
             return {name: getattr(self, name).item() for name in self.metric_state}
 

@@ -102,7 +102,7 @@ class LeNet5(ImageClassifier):
     compared with other models'.
 
     What is not the paper's: the optimizer, which is any of PyTorch's; fewer classes take the first
-    codes; colour images give C1 as many input maps as they have channels.
+    codes; color images give C1 as many input maps as they have channels.
 
     Reference:
         LeCun, Bottou, Bengio and Haffner. Gradient-based learning applied to document
@@ -134,7 +134,7 @@ class LeNet5(ImageClassifier):
         if output == "rbf" and self.label_smoothing:
             raise UserError(
                 f"--model.label_smoothing {self.label_smoothing}: LeNet5 has a loss of its own, "
-                "which takes none. Make it 0, or use --model.output linear."
+                "which takes no smoothing. Make it 0, or use --model.output linear."
             )
         self.output = output
         last = RBF(self.num_classes) if output == "rbf" else nn.Linear(84, self.num_classes)

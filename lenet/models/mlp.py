@@ -21,7 +21,7 @@ class MLP(ImageClassifier):
         hidden_sizes: Units of every hidden layer, in order. By default 128 and 256. An empty list
             is a linear classifier.
         activation: Nonlinearity after every layer with weights but the last.
-        dropout: Part of every hidden layer's units that is dropped in training, in [0, 1).
+        dropout: Fraction of every hidden layer's units that is dropped in training, in [0, 1).
         **kwargs: Passed on to :class:`ImageClassifier`.
 
     Raises:
@@ -62,8 +62,8 @@ def perceptron(
         hidden_sizes: Units of every hidden layer, or of the only one.
         num_classes: Numbers that come out.
         activation: Nonlinearity after every hidden layer.
-        dropout: Part of the hidden units that is dropped in training.
-        default: Hidden sizes where none are given.
+        dropout: Fraction of the hidden units that is dropped in training.
+        default: Hidden sizes if ``hidden_sizes`` is None.
 
     Raises:
         UserError: If a number is out of range.

@@ -1,7 +1,7 @@
 """Optimizers and learning-rate schedules: any of PyTorch's by name, with one learning rate.
 
-``--model.lr`` is the only rate: an optimizer gets it as its second argument, OneCycleLR as its
-peak.
+``--model.lr`` is the only learning rate: an optimizer gets it as its second argument, OneCycleLR as
+its peak.
 """
 
 import contextlib
@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Literal
 
+import torch
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as torch_schedulers
 from torch.optim.lr_scheduler import (
@@ -27,8 +29,9 @@ __all__ = [
     "ReduceLROnPlateau",
     "SchedulerFactory",
     "check_schedule",
-    "naming",
+    "refusals_of",
     "schedule",
+    "try_step",
 ]
 
 # Words in the names of metrics, among them those of torchmetrics.
@@ -55,8 +58,8 @@ def best_mode(monitor: str, option: str) -> Literal["min", "max"]:
         UserError: If its name does not tell.
     """
     last = monitor.rpartition("/")[2]
-    found = re.findall(r"[A-Z]+[0-9]*(?![a-z])|[A-Z]?[a-z]+[0-9]*", last)  # BinaryAUROC is two
-    words = {word.lower() for word in found}
+    parts = re.findall(r"[A-Z]+[0-9]*(?![a-z])|[A-Z]?[a-z]+[0-9]*", last)  # BinaryAUROC is two
+    words = {word.lower() for word in parts}
     less, more = words & _LESS_IS_BETTER, words & _MORE_IS_BETTER
     if bool(less) == bool(more):
         always = [f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy")]
@@ -68,23 +71,23 @@ def best_mode(monitor: str, option: str) -> Literal["min", "max"]:
 
 
 class ReduceLROnPlateau(torch_schedulers.ReduceLROnPlateau):
-    """PyTorch's schedule that lowers the rate when a figure stops improving, with that figure.
+    """Lowers the learning rate when a metric stops improving: PyTorch's, with that metric.
 
     Args:
-        optimizer: Optimizer whose rate is lowered.
-        monitor: Logged figure that is watched, once an epoch.
+        optimizer: Optimizer whose learning rate is lowered.
+        monitor: Logged metric to monitor, once an epoch.
         mode: Whether less or more of it is better. By default less of a loss or an error, more of
-            an accuracy, F1, AUROC and the like. Needed for a metric of any other name.
-        factor: What the rate is multiplied by.
-        patience: Epochs without improvement that are let pass.
-        threshold: Least change that counts as an improvement.
-        threshold_mode: Whether the threshold is relative to the best figure or absolute.
-        cooldown: Epochs to wait after lowering the rate.
-        min_lr: Rate below which it is not lowered.
-        eps: Change of the rate that is too small to make.
+            an accuracy, F1, AUROC and the like. Required for a metric of any other name.
+        factor: Factor by which the learning rate is multiplied.
+        patience: Number of epochs without improvement before the learning rate is lowered.
+        threshold: Minimum change that counts as an improvement.
+        threshold_mode: Whether the threshold is relative to the best value or absolute.
+        cooldown: Number of epochs to wait after lowering the learning rate.
+        min_lr: Minimum learning rate.
+        eps: Minimum change of the learning rate. Smaller ones are not made.
 
     Raises:
-        UserError: If the mode is needed and not given.
+        UserError: If the mode is needed and missing.
     """
 
     def __init__(
@@ -110,7 +113,7 @@ class ReduceLROnPlateau(torch_schedulers.ReduceLROnPlateau):
 # What makes an optimizer out of parameters and a learning rate. From the command line it is made
 # of a class path and its options, of which jsonargparse leaves out as many as stand here.
 OptimizerFactory = Callable[[Iterable, float], Optimizer]
-# OneCycleLR is given its peak and its number of steps. Ours stands before PyTorch's own, which
+# OneCycleLR gets its peak and its number of steps. Ours stands before PyTorch's own, which
 # makes `ReduceLROnPlateau` ours by name.
 SchedulerFactory = (
     Callable[[Optimizer, float, int], OneCycleLR]
@@ -130,8 +133,16 @@ def _makes(factory: Any, cls: type) -> bool:
     return made is not None and issubclass(made, cls)
 
 
+def _is_pytorchs(factory: Any) -> bool:
+    """Tell whether a factory makes a class that calls no code of the user's."""
+    made = _class_made(factory)
+    if made is None or issubclass(made, (LambdaLR, MultiplicativeLR)):
+        return False
+    return f"{made.__module__}.".startswith(("torch.optim.", "lenet."))
+
+
 @contextlib.contextmanager
-def naming(option: str, factory: Any) -> Iterator[None]:
+def refusals_of(option: str, factory: Any) -> Iterator[None]:
     """Let what a class of PyTorch's refuses be a mistake of its user, under its option.
 
     Args:
@@ -147,25 +158,67 @@ def naming(option: str, factory: Any) -> Iterator[None]:
         raise
     except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as e:
         made = _class_made(factory)
-        if made is None or not f"{made.__module__}.".startswith(("torch.optim.", "lenet.")):
+        if made is None or not _is_pytorchs(factory):
             raise
-        if issubclass(made, (LambdaLR, MultiplicativeLR)):  # which call a function of the user's
-            raise
-        said = " ".join(str(e).split()).rstrip(".")
-        raise UserError(f"{option} {made.__name__}: {said}.") from e
+        reason = " ".join(str(e).split()).rstrip(".")
+        raise UserError(f"{option} {made.__name__}: {reason}.") from e
+
+
+def try_step(
+    make_optimizer: Any,
+    make_scheduler: Any,
+    parameter: Tensor,
+    lr: float,
+    total_steps: Callable[[], int],
+) -> None:
+    """Take a step with an optimizer and a schedule of PyTorch's, on a parameter of its own.
+
+    PyTorch refuses some options at the first step only: ``SparseAdam`` dense gradients, ``StepLR``
+    a ``step_size`` of 0. Here they are refused before training starts.
+
+    Args:
+        make_optimizer: Makes the optimizer.
+        make_scheduler: Makes the schedule, or None.
+        parameter: A parameter of the model, for its device and type.
+        lr: Learning rate.
+        total_steps: Gives the optimizer steps of the whole training.
+
+    Raises:
+        UserError: With what PyTorch says.
+    """
+    if not _is_pytorchs(make_optimizer):
+        return
+    # Two dimensions are what every optimizer takes.
+    weight = nn.Parameter(torch.ones(2, 2, device=parameter.device, dtype=parameter.dtype))
+
+    def closure() -> Tensor:
+        weight.grad = None
+        loss = weight.square().sum()
+        loss.backward()
+        return loss
+
+    with refusals_of("--model.optimizer", make_optimizer):
+        optimizer = make_optimizer([weight], lr)
+        optimizer.step(closure)
+    if not _is_pytorchs(make_scheduler):
+        return
+    config = schedule(make_scheduler, optimizer, lr, total_steps)
+    optimizer.step(closure)  # or the schedule would warn that it steps first
+    with refusals_of("--model.scheduler", make_scheduler):
+        config["scheduler"].step(*([0.0] if "monitor" in config else []))
 
 
 def check_schedule(factory: Any) -> None:
-    """Refuse a schedule that is given what it takes from the training, or lacks what it needs.
+    """Refuse options of a schedule that the training sets, and a missing mode.
 
     Raises:
         UserError: With the argument.
     """
-    given = getattr(factory, "keywords", {})
-    if _makes(factory, ReduceLROnPlateau) and "monitor" in given and given.get("mode") is None:
-        best_mode(given["monitor"], "model.scheduler")
+    options = getattr(factory, "keywords", {})
+    if _makes(factory, ReduceLROnPlateau) and "monitor" in options and not options.get("mode"):
+        best_mode(options["monitor"], "model.scheduler")
     for name in ("max_lr", "total_steps", "epochs", "steps_per_epoch"):
-        value = given.get(name)
+        value = options.get(name)
         if value is not None and _makes(factory, OneCycleLR):
             raise UserError(
                 f"--model.scheduler.{name} {value}: the peak of OneCycleLR is --model.lr, and its "
@@ -174,7 +227,10 @@ def check_schedule(factory: Any) -> None:
 
 
 def schedule(
-    factory: Callable[..., LRScheduler], optimizer: Optimizer, lr: float, steps: Callable[[], int]
+    factory: Callable[..., LRScheduler],
+    optimizer: Optimizer,
+    lr: float,
+    total_steps: Callable[[], int],
 ) -> dict[str, Any]:
     """Make a learning-rate schedule, in the form that Lightning takes.
 
@@ -182,11 +238,11 @@ def schedule(
         factory: Makes the schedule: a class, a partial of one, or what the command line gave.
         optimizer: What it drives.
         lr: Peak rate of OneCycleLR.
-        steps: Tells the optimizer steps of the whole training, the length of OneCycleLR.
+        total_steps: Gives the optimizer steps of the whole training, the length of OneCycleLR.
     """
     if _makes(factory, OneCycleLR):
-        factory = partial(factory, max_lr=lr, total_steps=steps())
-    with naming("--model.scheduler", factory):
+        factory = partial(factory, max_lr=lr, total_steps=total_steps())
+    with refusals_of("--model.scheduler", factory):
         scheduler = factory(optimizer)
     config: dict[str, Any] = {"scheduler": scheduler}
     config["interval"] = "step" if isinstance(scheduler, (OneCycleLR, CyclicLR)) else "epoch"

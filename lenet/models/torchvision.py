@@ -20,7 +20,7 @@ class TorchvisionModel(ImageClassifier):
 
     Takes images ``(N, C, H, W)`` and gives logits ``(N, num_classes)``. The last layer is sized to
     the classes, the first convolution to the channels: what it had for red, green and blue is added
-    up and shared out evenly, so that a grey image gives what it gave as a colour one. Further
+    up and shared out evenly, so that a gray image gives what it gave as a color one. Further
     outputs that help to train some of the networks are left out.
 
     These networks are made for 224x224 pixels. Small images are brought to a size that a network
@@ -42,8 +42,8 @@ class TorchvisionModel(ImageClassifier):
         super().__init__(**kwargs)
         names = models.list_models(module=models)
         if name not in names:
-            said = nearest(name, names, most=3) or f" There are {', '.join(names)}."
-            raise UserError(f"--model.name {name}: torchvision has no such network.{said}")
+            hint = nearest(name, names, most=3) or f" There are {', '.join(names)}."
+            raise UserError(f"--model.name {name}: torchvision has no such network.{hint}")
         known = models.get_model_weights(name).__members__
         if weights is not None and weights not in known:
             raise UserError(
@@ -68,7 +68,7 @@ class TorchvisionModel(ImageClassifier):
                 if hasattr(network, head):
                     setattr(network, head, None)
         if hasattr(network, "transform_input"):
-            # It would turn one normalisation of colours into another, where ours is the data's.
+            # It would turn one normalization of colors into another, where ours is the data's.
             network.transform_input = False  # type: ignore[assignment]
         first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
         if first.in_channels != self.in_channels:
@@ -101,10 +101,10 @@ class TorchvisionModel(ImageClassifier):
     def on_fit_start(self) -> None:
         """Start from the trained weights, unless this training is resumed."""
         if self.weights is not None and self.trainer.ckpt_path is None:
-            self._take_over(self.weights)
+            self._load_trained(self.weights)
             self.weights = None  # once is enough
 
-    def _take_over(self, weights: str) -> None:
+    def _load_trained(self, weights: str) -> None:
         try:
             trained = self._build(self.image_size, weights=weights)
         except OSError as e:

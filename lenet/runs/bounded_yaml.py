@@ -1,8 +1,7 @@
-"""Reading YAML that anybody may have written, within bounds.
+"""Reading YAML that anybody may have written: bounded, without aliases, tags or repeated keys.
 
-A few lines of YAML can stand for billions of values, or be nested deeper than any program can
-follow. So a text is looked through before anything is made of it. No tag makes an object or calls
-a function: the loaders are PyYAML's safe ones.
+A text is checked before anything is made of it, in one pass over what PyYAML finds in it. An alias
+lets a few lines stand for billions of values, and of two equal keys one would be lost.
 """
 
 import os
@@ -14,43 +13,23 @@ import yaml
 
 from lenet.errors import UserError
 
-__all__ = ["RefusedYAML", "check", "load", "read_text"]
+__all__ = ["RefusedYAML", "load", "read_text"]
 
-MOST_BYTES = 1 << 20
-MOST_NODES = 20_000
-MOST_DEPTH = 50
-# jsonargparse copies a list for each item in it: as many as ImageNet has classes take seconds.
-MOST_ITEMS = 1_000
-# Each is a class, which costs a hundred times as much.
-FEW_ITEMS = {"callbacks": 50, "logger": 50}
-MOST_LENGTH = 10_000  # characters of a value
-MOST_BITS = 1_024  # of a whole number: Python refuses to print one of 4,300 digits
-# The same in C, where PyYAML has it: a megabyte would take the other one half a minute.
+MAX_SIZE = 100_000  # bytes: a run's config has 3,000
+MAX_DEPTH = 50
+# jsonargparse copies a list for each item in it: as many as ImageNet has classes take a second.
+MAX_ITEMS = 1_000
+# Each is a class, which takes a hundred times as long.
+MAX_CLASSES = {"callbacks": 50, "logger": 50}
+# Characters of a value. Python refuses to print a number of more than 4,300 digits, which 3,570
+# hexadecimal ones are.
+MAX_LENGTH = 3_500
+# In C where PyYAML has it, which is ten times as fast.
 SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class RefusedYAML(yaml.MarkedYAMLError):
-    """YAML as such, but beyond what is read."""
-
-
-class _Node:
-    """A list or a mapping that is being looked through, and what is in it so far."""
-
-    def __init__(self, event: Any):
-        self.anchor = event.anchor
-        self.nodes, self.depth = 1, 1
-        self.keys: set[str] | None = set() if isinstance(event, yaml.MappingStartEvent) else None
-        self._at_key = True
-
-    def add(self, event: Any, nodes: int, depth: int) -> None:
-        """Add a node that is complete."""
-        self.nodes += nodes
-        self.depth = max(self.depth, depth + 1)
-        if self.keys is not None and self._at_key and isinstance(event, yaml.ScalarEvent):
-            if event.value in self.keys:
-                raise _refused(event, f"{event.value} stands twice")
-            self.keys.add(event.value)
-        self._at_key = not self._at_key
+    """Valid YAML that is not read."""
 
 
 def read_text(path: str | os.PathLike[str], name: str = "") -> str:
@@ -58,22 +37,22 @@ def read_text(path: str | os.PathLike[str], name: str = "") -> str:
 
     Args:
         path: The file.
-        name: What a mistake in it is reported under. By default its path.
+        name: Name of the file in error messages. By default its path.
 
     Raises:
-        UserError: If it is something else, which might never end.
+        UserError: If it is too large, or a device or pipe, which might never end.
     """
     name = name or os.fspath(path)
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise UserError(f"{name}: not a file that can be read as a whole.")
     with open(path, "rb") as file:
-        content = file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise UserError(f"{name}: larger than 1 MB, so it is no config.")
+        content = file.read(MAX_SIZE + 1)
+    if len(content) > MAX_SIZE:
+        raise UserError(f"{name}: larger than {MAX_SIZE // 1000} kB, so it is not a config.")
     try:
         return content.decode()
     except UnicodeDecodeError as e:
-        raise UserError(f"{name}: not a text file, let alone YAML.") from e
+        raise UserError(f"{name}: not a text file in UTF-8.") from e
 
 
 def load(text: str, loader: Callable[[str], Any] | None = None) -> Any:
@@ -81,78 +60,68 @@ def load(text: str, loader: Callable[[str], Any] | None = None) -> Any:
 
     Args:
         text: The YAML.
-        loader: What loads it then. By default PyYAML's safe loader.
+        loader: What loads it once it is checked. By default PyYAML's safe loader.
 
     Raises:
         yaml.YAMLError: If it is not YAML, or beyond the bounds.
     """
-    check(text)
+    _check(text)
     try:
-        values = yaml.load(text, Loader=SafeLoader) if loader is None else loader(text)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
-        # PyYAML stumbles over what it does not refuse, such as !!int x.
-        raise yaml.YAMLError("a number or date in it is none, such as 2001-99-99") from e
-    _check_values(values)
-    return values
+        return yaml.load(text, Loader=SafeLoader) if loader is None else loader(text)
+    except ValueError as e:  # of int() or datetime, to which PyYAML leaves them
+        raise yaml.YAMLError("a number or date in it is not valid, such as 2001-99-99") from e
 
 
-def check(text: str) -> None:
-    """Look through YAML without making anything of it.
+def _check(text: str) -> None:
+    """Check YAML without making anything of it.
 
     Raises:
-        yaml.YAMLError: If it is not YAML, is beyond the bounds, or has a key twice, of which one
-            would be lost.
+        yaml.YAMLError: If it is not YAML, or is refused, with the line.
     """
-    if len(text) > MOST_BYTES:
-        raise RefusedYAML(problem="larger than 1 MB, so it is no config")
-    anchored: dict[str | None, tuple[int, int]] = {}  # nodes and depth of what aliases stand for
-    around: list[_Node] = []
+    if len(text) > MAX_SIZE:
+        raise RefusedYAML(problem=f"larger than {MAX_SIZE // 1000} kB, so it is not a config")
+    parents: list[list[Any]] = []  # each list and mapping that is open: its start and what is in it
     for event in yaml.parse(text, Loader=SafeLoader):
-        node, size = None, (1, 1)
-        if isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
-            around.append(_Node(event))
-            _within_bounds(event, 0, len(around))
-            continue
-        if isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
-            node = around.pop()
-            size = node.nodes, node.depth
-        elif isinstance(event, yaml.AliasEvent):
-            if any(node.anchor == event.anchor for node in around):
-                raise _refused(event, f"*{event.anchor} stands in what it stands for")
-            size = anchored.get(event.anchor, size)  # if there is none, the loader says so
-        elif not isinstance(event, yaml.ScalarEvent):
-            continue  # of the document as a whole
-        elif len(event.value) > MOST_LENGTH:
-            raise _refused(event, f"a value of {len(event.value):,} characters")
-        if not isinstance(event, yaml.AliasEvent):
-            anchored[node.anchor if node else getattr(event, "anchor", None)] = size
-        if around:
-            around[-1].add(event, *size)
-            _within_bounds(event, around[-1].nodes, len(around) + size[1])
+        if isinstance(event, yaml.CollectionEndEvent):
+            start, *nodes = parents.pop()
+            key = getattr(parents[-1][-2], "value", "") if parents else ""  # what stands before it
+            _check_collection(start, nodes, key.rpartition(".")[2].rstrip("+"))
+        elif isinstance(event, yaml.NodeEvent):
+            _check_node(event, depth=len(parents))
+            if parents:
+                parents[-1].append(event)
+            if isinstance(event, yaml.CollectionStartEvent):
+                parents.append([event])
 
 
-def _check_values(values: Any, key: str = "") -> None:
-    if isinstance(values, dict):
-        for name, value in values.items():
-            _check_values(value, str(name).rpartition(".")[2].rstrip("+"))
-    elif isinstance(values, int) and values.bit_length() > MOST_BITS:
-        raise RefusedYAML(problem=f"{key}: a number of more than {MOST_BITS:,} bits".lstrip(": "))
-    elif isinstance(values, (bytes, set)):
-        raise RefusedYAML(problem=f"{key}: neither text, a number nor a list".lstrip(": "))
-    elif isinstance(values, list):
-        most = FEW_ITEMS.get(key, MOST_ITEMS)
-        if len(values) > most:
-            raise RefusedYAML(problem=f"{key}: a list of more than {most:,}".lstrip(": "))
-        for value in values:
-            _check_values(value)
+def _check_node(node: Any, depth: int) -> None:
+    """Refuse what is not read anywhere in a config."""
+    problem = ""
+    if node.anchor:
+        sign = "*" if isinstance(node, yaml.AliasEvent) else "&"
+        problem = f"{sign}{node.anchor}: anchors and aliases are not read. Write the value out"
+    elif node.tag:
+        problem = f"{node.tag}: tags are not read. Leave it out"
+    elif isinstance(node, yaml.CollectionStartEvent) and depth == MAX_DEPTH:
+        problem = f"nested deeper than {MAX_DEPTH} levels"
+    elif isinstance(node, yaml.ScalarEvent) and len(node.value) > MAX_LENGTH:
+        problem = f"a value of {len(node.value):,} characters"
+    if problem:
+        raise RefusedYAML(problem=problem, problem_mark=node.start_mark)
 
 
-def _within_bounds(event: Any, nodes: int, depth: int) -> None:
-    if nodes > MOST_NODES:
-        raise _refused(event, f"more than {MOST_NODES:,} values")
-    if depth > MOST_DEPTH:
-        raise _refused(event, f"nested deeper than {MOST_DEPTH} levels")
-
-
-def _refused(event: Any, problem: str) -> RefusedYAML:
-    return RefusedYAML(problem=problem, problem_mark=event.start_mark)
+def _check_collection(start: Any, nodes: list[Any], name: str) -> None:
+    """Refuse a list or mapping that is too long, and a key that is given twice."""
+    is_mapping = isinstance(start, yaml.MappingStartEvent)
+    items = nodes[::2] if is_mapping else nodes  # of a mapping its keys
+    most = MAX_CLASSES.get(name, MAX_ITEMS)
+    if len(items) > most:
+        problem = f"{name}: more than {most:,} items".lstrip(": ")
+        raise RefusedYAML(problem=problem, problem_mark=start.start_mark)
+    keys: set[str] = set()
+    for key in items if is_mapping else []:
+        if isinstance(key, yaml.ScalarEvent):
+            if key.value in keys:
+                problem = f"{key.value} is given twice"
+                raise RefusedYAML(problem=problem, problem_mark=key.start_mark)
+            keys.add(key.value)

@@ -19,7 +19,7 @@ def read_config(config: str | Path, name: str = "") -> dict[str, Any]:
 
     Args:
         config: The file, or the YAML.
-        name: What a mistake in it is reported under. By default the option that it is given by.
+        name: Name of the config in error messages. By default ``--config`` and its path.
 
     Raises:
         UserError: If there is no such file, or it is not YAML with options in it.
@@ -30,26 +30,29 @@ def read_config(config: str | Path, name: str = "") -> dict[str, Any]:
     try:
         values = load(text)
     except yaml.YAMLError as e:
-        what = "" if isinstance(e, RefusedYAML) else "not YAML, "
+        prefix = "" if isinstance(e, RefusedYAML) else "not YAML, "
         mark = getattr(e, "problem_mark", None)
-        # The end of a text is said to be on a line of its own.
+        # PyYAML reports the end of a text as a line of its own.
         line = f"line {min(mark.line, text.count(chr(10))) + 1}: " if mark else ""
         problem = " ".join(str(getattr(e, "problem", None) or e).split())
-        raise UserError(f"{name}: {what}{line}{problem}.") from e
+        raise UserError(f"{name}: {prefix}{line}{problem}.") from e
     if values is None or isinstance(values, dict):
         return values or {}
-    what = "not a file" if os.path.exists(config) else "no such file"
-    what = "a folder, not a file" if os.path.isdir(config) else what
-    what = "has no options in it" if is_file else what
-    raise UserError(f"{name}: {what}.{_nearest_config(config) if what == 'no such file' else ''}")
+    if is_file:
+        raise UserError(f"{name}: has no options in it.")
+    if os.path.isdir(config):
+        raise UserError(f"{name}: a folder, not a file.")
+    if os.path.exists(config):
+        raise UserError(f"{name}: not a file.")
+    raise UserError(f"{name}: no such file.{_nearest_config(config)}")
 
 
 def _nearest_config(config: str | Path) -> str:
-    """Ask for the YAML file of the same folder, or of configs/, whose name is the nearest."""
+    """Suggest the YAML file of the same folder, or of configs/, whose name is the nearest."""
     folders = (Path("configs"), Path(config).parent)
     try:
         files = {file.stem.lower(): file for folder in folders for file in folder.glob("*.y*ml")}
-    except (OSError, ValueError):  # what was given is no path at all
+    except (OSError, ValueError):  # not a path at all
         return ""
     close = difflib.get_close_matches(Path(config).stem.lower(), files, n=1)
     return f" Did you mean {files[close[0]]}?" if close else ""
@@ -57,11 +60,13 @@ def _nearest_config(config: str | Path) -> str:
 
 def flatten_groups(options: dict[str, Any]) -> dict[str, Any]:
     """Spell groups of options as they are typed: ``{"trainer": {"devices": 1}}``, dotted."""
-    typed: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for name, value in options.items():
-        inner = {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else None
-        typed |= {name: value} if inner is None else inner
-    return typed
+        if isinstance(value, dict):
+            flat |= {f"{name}.{option}": inner for option, inner in value.items()}
+        else:
+            flat[name] = value
+    return flat
 
 
 def values_by_option(values: Any, option: str = "") -> Iterator[tuple[str, Any]]:

@@ -46,9 +46,9 @@ def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -
     """
     root = Path(root).expanduser().absolute()
     if ckpt_path in _ALIASES:
-        found = list(_checkpoints_below(root, f"{ckpt_path}.ckpt"))
-        if found:
-            return max(found, key=_started)
+        checkpoints = list(_checkpoints_below(root, f"{ckpt_path}.ckpt"))
+        if checkpoints:
+            return max(checkpoints, key=_time_of_start)
         raise UserError(
             f"--ckpt_path {ckpt_path}: no run below {root} has checkpoints/{ckpt_path}.ckpt. "
             "Train one with `lenet fit`, or name a run's folder, a file, or another root with "
@@ -72,7 +72,7 @@ def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -
                 return file.absolute()
         raise UserError(
             f"--ckpt_path {ckpt_path}: this folder has no checkpoints/best.ckpt or last.ckpt, so "
-            "it is no run. Name one that has, or a file."
+            "it is not a run. Name one that has, or a file."
         )
     raise UserError(
         f"--ckpt_path {ckpt_path}: no such file or folder. Give best, last, a run's folder or a "
@@ -93,11 +93,12 @@ def _checkpoints_below(root: Path, name: str) -> Iterator[Path]:
                 yield file
 
 
-def _started(checkpoint: Path) -> tuple[float, str]:
+def _time_of_start(checkpoint: Path) -> tuple[float, str]:
+    """Give the time when a checkpoint's run was started, and its path to decide between equals."""
     folder = folder_of(checkpoint)
     try:
-        said = read_text(folder / STARTED)
-        return datetime.fromisoformat(said.strip()).timestamp(), str(checkpoint)
-    except (OSError, OverflowError, ValueError):  # a run of before, or none of ours
+        text = read_text(folder / STARTED)
+        return datetime.fromisoformat(text.strip()).timestamp(), str(checkpoint)
+    except (OSError, OverflowError, ValueError):  # an older run, or not a run of lenet
         config = folder / CONFIG
         return (config if config.is_file() else checkpoint).stat().st_mtime, str(checkpoint)

@@ -55,7 +55,7 @@ def create(root: str | Path, name: str) -> Path:
     root = Path(root).expanduser().absolute()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        return _take(root, name)
+        return _make_numbered(root, name)
     except OSError as e:
         raise UserError(
             f"--trainer.default_root_dir {root}: no run can be kept there ({e.strerror}). Name a "
@@ -64,19 +64,19 @@ def create(root: str | Path, name: str) -> Path:
 
 
 def check_writable(folder: str | Path | None) -> None:
-    """Refuse a run that cannot be written to before anything is worked out for it."""
+    """Refuse a run that cannot be written to, before anything is computed for it."""
     if folder is None:
         return
-    there = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
-    if not os.access(there, os.W_OK):
+    existing = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
+    if not os.access(existing, os.W_OK):
         raise UserError(
-            f"{folder}: cannot be written to, and what comes out is kept there. Copy this run to "
+            f"{folder}: cannot be written to, and results are written there. Copy this run to "
             "where it can be, and name the copy with --ckpt_path."
         )
 
 
 def discard_empty(folder: str | Path | None, step: int) -> None:
-    """Remove the folder of a run that came to nothing, if there is only what a start writes."""
+    """Remove the folder of a run that trained no step, if it holds only what a start writes."""
     if folder is not None and step == 0:
         # A process that was killed leaves its lock.
         written = {CONFIG, STARTED, "hparams.yaml", ".lock"}  # and what TensorBoard reads
@@ -87,13 +87,13 @@ def discard_empty(folder: str | Path | None, step: int) -> None:
 
 
 def command_options(folder: str | Path, model: Any, data: Any) -> str:
-    """Spell what a later command needs: the run, and classes of one's own, which must be named."""
-    own = [
-        f" --{option} {type(used).__module__}.{type(used).__name__}"
-        for option, used in (("model", model), ("data", data))
-        if used is not None and not type(used).__module__.startswith("lenet.")
+    """Write the options of a later command: the run, and custom classes, which must be named."""
+    custom = [
+        f" --{option} {type(value).__module__}.{type(value).__name__}"
+        for option, value in (("model", model), ("data", data))
+        if value is not None and not type(value).__module__.startswith("lenet.")
     ]
-    return f"--ckpt_path {shell_quote(short_path(folder))}{''.join(own)}"
+    return f"--ckpt_path {shell_quote(short_path(folder))}{''.join(custom)}"
 
 
 def shell_quote(text: str) -> str:
@@ -124,7 +124,7 @@ def locked(folder: str | Path | None) -> Iterator[None]:
     except (NotImplementedError, OSError):  # a disk without locks
         pass
     try:
-        for part in _left_parts(Path(folder)):
+        for part in _half_written(Path(folder)):
             with contextlib.suppress(OSError):
                 part.unlink()
         yield
@@ -132,7 +132,7 @@ def locked(folder: str | Path | None) -> Iterator[None]:
         release(lock)
 
 
-def _left_parts(folder: Path) -> Iterator[Path]:
+def _half_written(folder: Path) -> Iterator[Path]:
     """Find what killed processes left half-written in a run that no other training writes to."""
     yield from folder.glob("checkpoints/.*.part")
     for part in folder.glob(".*.part"):
@@ -150,12 +150,12 @@ def folder_of(checkpoint: Path) -> Path:
 
 
 def resumes_in_place(checkpoint: Path) -> bool:
-    """Tell whether training goes on in the checkpoint's run: from its ``last``, not elsewhere."""
+    """Tell whether training resumes in the checkpoint's own run: from its ``last.ckpt``."""
     return checkpoint.name == "last.ckpt" and (folder_of(checkpoint) / CONFIG).exists()
 
 
 def short_path(path: str | Path) -> str:
-    """Write a path as one would type it: relative where it is below the working folder."""
+    """Write a path as it is typed: relative where it is below the working folder."""
     try:
         relative = os.path.relpath(path)
     except ValueError:  # on another drive of Windows
@@ -163,7 +163,8 @@ def short_path(path: str | Path) -> str:
     return str(path) if relative.startswith("..") else relative
 
 
-def _take(root: Path, name: str) -> Path:
+def _make_numbered(root: Path, name: str) -> Path:
+    """Make the folder ``<root>/<name>-<number>`` with the first free number."""
     number = 1
     while True:
         folder = root / f"{name}-{number}"
@@ -176,6 +177,6 @@ def _take(root: Path, name: str) -> Path:
 
 
 def mark_started(folder: str | Path) -> None:
-    """Write into a run that a training starts there now."""
+    """Write the time into a run whose training starts now."""
     text = datetime.now(timezone.utc).isoformat(timespec="microseconds") + "\n"
     (Path(folder) / STARTED).write_text(text, encoding="utf-8")

@@ -1,9 +1,9 @@
 """Which names out of a file may be used as classes.
 
-A checkpoint and a run's config name classes, of a model and its optimizer, and to use a name is to
-import a module. Used are classes that ``lenet``, ``torch.optim`` and ``torch.nn`` define, and those
-that the command itself names. It is asked only where the type of an option can be a class: the
-value of any other option is text, whatever it is.
+A checkpoint and a run's config name classes, such as those of a model and its optimizer, and to use
+a name is to import a module. Allowed are classes that ``lenet``, ``torch.optim`` and ``torch.nn``
+define, and those that the user's command names. Only options whose type can be a class are checked:
+the value of any other option is text, whatever it is.
 """
 
 import importlib
@@ -26,8 +26,8 @@ __all__ = ["ALLOWED", "ALLOWED_IN_RUNS", "check_names", "subclasses"]
 
 ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
 ALLOWED_IN_RUNS = (*ALLOWED, "lightning.pytorch.", "lightning.fabric.")  # callbacks, loggers
-_KINDS = (Optimizer, LRScheduler, nn.Module, LightningDataModule)
-# Types whose values are no classes to import, and types that are made of others.
+_BASES = (Optimizer, LRScheduler, nn.Module, LightningDataModule)
+# Types whose values are never classes, and types that are made of others.
 _PLAIN = (str, int, float, bool, NoneType, Path, timedelta)
 _COMPOSED = (Union, UnionType, list, tuple, set, dict, Sequence, Iterable, Mapping)
 
@@ -35,7 +35,7 @@ _COMPOSED = (Union, UnionType, list, tuple, set, dict, Sequence, Iterable, Mappi
 def check_names(
     values: Mapping[str, Any],
     path: Path,
-    named: Collection[str] = (),
+    named_by_user: Collection[str] = (),
     allowed: tuple[str, ...] = ALLOWED,
     groups: Mapping[str, type] | None = None,
 ) -> None:
@@ -44,36 +44,36 @@ def check_names(
     Args:
         values: Options by name, nested as in a config.
         path: The file, for the message.
-        named: Class paths that the user named, and so trusts.
+        named_by_user: Class paths that the user named, and so trusts.
         allowed: Beginnings of class paths that need no naming.
         groups: Classes whose arguments are options, by the options' group.
 
     Raises:
-        UserError: If an option names a class that is neither ours, nor PyTorch's, nor named.
+        UserError: If an option names a class that is neither allowed nor named by the user.
     """
-    check = _Check(path, named, allowed)
+    check = _NameCheck(path, named_by_user, allowed)
     for group, value in values.items():
         owner = (groups or {}).get(group)
         if owner is not None and isinstance(value, dict) and "class_path" not in value:
-            check.arguments(value, group, owner)
+            check.check_arguments(value, group, owner)
         else:
-            check.value(value, group)
+            check.check_value(value, group)
 
 
-class _Check:
+class _NameCheck:
     """The check of one file."""
 
-    def __init__(self, path: Path, named: Collection[str], allowed: tuple[str, ...]):
-        self.path, self.named, self.allowed = path, named, allowed
+    def __init__(self, path: Path, named_by_user: Collection[str], allowed: tuple[str, ...]):
+        self.path, self.named_by_user, self.allowed = path, named_by_user, allowed
 
-    def value(self, value: Any, option: str) -> None:
+    def check_value(self, value: Any, option: str) -> None:
         """Check the value of an option that can be a class."""
         if isinstance(value, str):
             if not self._may_be_used(value):
                 self._refuse(value, option)
         elif isinstance(value, (list, tuple)):
             for item in value:
-                self.value(item, option)
+                self.check_value(item, option)
         elif isinstance(value, dict) and "class_path" in value:
             class_path, arguments = value["class_path"], value.get("init_args") or {}
             is_spec = isinstance(class_path, str) and isinstance(arguments, dict)
@@ -82,15 +82,16 @@ class _Check:
             if not self._is_trusted(class_path):
                 self._refuse(class_path, option)
             module, _, name = class_path.rpartition(".")
-            self.arguments(arguments, option, getattr(importlib.import_module(module), name, None))
+            cls = getattr(importlib.import_module(module), name, None)
+            self.check_arguments(arguments, option, cls)
         elif isinstance(value, dict):
-            self.arguments(value, option, None)
+            self.check_arguments(value, option, None)
 
-    def arguments(self, values: dict[Any, Any], option: str, owner: Any) -> None:
+    def check_arguments(self, values: dict[Any, Any], option: str, owner: Any) -> None:
         """Check the arguments of a class, as far as their types can be classes."""
         for name, value in values.items():
             if _can_be_class(_type_of(owner, str(name).rstrip("+"))):
-                self.value(value, f"{option}.{name}")
+                self.check_value(value, f"{option}.{name}")
 
     def _refuse(self, text: str, option: str) -> None:
         raise UserError(
@@ -101,23 +102,24 @@ class _Check:
     def _may_be_used(self, text: str) -> bool:
         """Tell whether jsonargparse may read a text: as a class, and as nothing else.
 
-        It would read what is more than a name as YAML, which can name a class and its arguments,
-        and a name of a file as that file.
+        It would read anything but a name as YAML, which can name a class and its arguments, and the
+        name of a file as that file.
         """
-        if text in self.named:
+        if text in self.named_by_user:
             return True
         if not re.fullmatch(r"\w+(\.\w+)*", text):
             return False
-        if any(os.path.exists(place) for place in (text, self.path.parent / text)):
+        if os.path.exists(text) or (self.path.parent / text).exists():
             return False
         return "." not in text or self._is_trusted(text)
 
     def _is_trusted(self, class_path: str) -> bool:
-        """Tell whether a class path is named, or of a class below the allowed modules.
+        """Tell whether the user named a class, or one of the allowed modules defines it.
 
-        A class that is defined there: ``torch.nn.parallel.distributed.os.system`` begins well too.
+        That its path begins like an allowed module is not enough: so does
+        ``torch.nn.parallel.distributed.os.system``.
         """
-        if class_path in self.named:
+        if class_path in self.named_by_user:
             return True
         module, _, name = class_path.rpartition(".")
         if not class_path.startswith(self.allowed):
@@ -129,7 +131,7 @@ class _Check:
         if not f"{getattr(found, '__module__', '')}.".startswith(self.allowed):
             return False
         if isinstance(found, type):
-            return module.startswith("lightning.") or issubclass(found, _KINDS)
+            return module.startswith("lightning.") or issubclass(found, _BASES)
         return module in ("torch.nn.functional", "torch.nn.init")
 
 
@@ -138,7 +140,7 @@ def _type_of(cls: Any, argument: str) -> Any:
     for base in cls.__mro__ if isinstance(cls, type) else ():
         try:
             types = get_type_hints(base.__init__)
-        except Exception:  # a name that is there for type checkers alone
+        except NameError:  # a type that is imported for type checkers alone
             return Any
         if argument in types:
             return types[argument]

@@ -18,7 +18,7 @@ from lenet.errors import UserError
 __all__ = ["read_weights", "write_weights"]
 
 KEY = "lenet"
-LONGEST = 1 << 20  # characters of the description
+MAX_LENGTH = 1 << 20  # characters of the description
 
 
 def write_weights(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
@@ -35,35 +35,33 @@ def write_weights(path: Path, tensors: dict[str, Tensor], description: dict[str,
     save_file(copies, path, metadata={KEY: json.dumps(description, ensure_ascii=False)})
 
 
-def read_weights(path: Path, given: str = "") -> dict[str, Any]:
+def read_weights(path: Path, name: str = "") -> dict[str, Any]:
     """Read weights, in the form of a Lightning checkpoint that has no training progress.
 
     Args:
         path: File to read.
-        given: How the user named it, for error messages. By default ``--ckpt_path`` and the path.
+        name: Name of the file in error messages. By default ``--ckpt_path`` and its path.
 
     Raises:
         UserError: If the file is damaged, or does not describe a model of lenet.
     """
-    given = given or f"--ckpt_path {path}"
+    name = name or f"--ckpt_path {path}"
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(KEY, "")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensor_names = file.keys()
+            tensors = {tensor: file.get_tensor(tensor) for tensor in tensor_names}
     except (SafetensorError, ValueError) as e:
-        raise UserError(f"{given}: not a whole safetensors file ({e}). Get the file again.") from e
+        raise UserError(f"{name}: not a whole safetensors file ({e}). Get the file again.") from e
     try:
-        described = json.loads(text) if len(text) <= LONGEST else None
+        description = json.loads(text) if len(text) <= MAX_LENGTH else None
     except (ValueError, RecursionError):
-        described = None
-    named = described if isinstance(described, dict) else {}
-    owners = {name: named.get(name) for name in ("model", "data")}
-    if not all(
-        isinstance(owner, dict) and isinstance(owner.get("_class_path"), str)
-        for owner in owners.values()
-    ):
+        description = None
+    options = description if isinstance(description, dict) else {}
+    model, data = options.get("model"), options.get("data")
+    if not (_names_a_class(model) and _names_a_class(data)):
         raise UserError(
-            f"{given}: does not describe a model of lenet. Take a file that "
+            f"{name}: does not describe a model of lenet. Take a file that "
             "`lenet export --output FILE.safetensors` wrote."
         )
     return {
@@ -71,6 +69,10 @@ def read_weights(path: Path, given: str = "") -> dict[str, Any]:
         "epoch": 0,
         "global_step": 0,
         "state_dict": tensors,
-        "hyper_parameters": owners["model"],
-        "datamodule_hyper_parameters": owners["data"],
+        "hyper_parameters": model,
+        "datamodule_hyper_parameters": data,
     }
+
+
+def _names_a_class(options: Any) -> bool:
+    return isinstance(options, dict) and isinstance(options.get("_class_path"), str)

@@ -15,10 +15,10 @@ __all__ = ["WholeCheckpointIO"]
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Save a checkpoint aside, and put it in the place of the one before when it is whole.
+    """Save a checkpoint to a temporary file, and move it to its place when it is whole.
 
-    Lightning's own writes to the folder for temporary files and moves it from there, which is a
-    copy where that is another disk (2.6): killed meanwhile, it leaves half a checkpoint.
+    Lightning 2.6 saves to the system's folder for temporary files, and moving a file from another
+    disk is a copy: killed meanwhile, it leaves half a checkpoint.
     """
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -33,7 +33,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         """Save a checkpoint.
 
         Raises:
-            UserError: If that fails, such as on a full disk. The one before is still there.
+            UserError: If that fails, such as on a full disk. The previous one is kept.
         """
         if "://" in str(path):  # a bucket, which Lightning writes whole
             super().save_checkpoint(checkpoint, path, storage_options)
@@ -45,7 +45,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
             with atomic_write(path) as part:
                 part.write_bytes(buffer.getbuffer())
         except OSError as e:
-            kept = " The one before it is still there, and whole." if path.exists() else ""
+            kept = " The previous one is still there, and whole." if path.exists() else ""
             raise UserError(
                 f"{path}: cannot be saved ({e.strerror}).{kept} Make room, or name another folder "
                 "with --trainer.default_root_dir."

@@ -1,13 +1,15 @@
 """Loading a trained model from Python."""
 
+import importlib
+from argparse import ArgumentError
 from pathlib import Path
 
-from lightning.pytorch.cli import instantiate_module
+from jsonargparse import ArgumentParser
 
 from lenet import runs
 from lenet.errors import UserError
 from lenet.models import ImageClassifier
-from lenet.runs.checkpoints import class_specs, load_weights, read
+from lenet.runs import checkpoints
 from lenet.runs.trusted_names import check_names, subclasses
 
 __all__ = ["load"]
@@ -22,7 +24,7 @@ def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClas
         root: Folder that the runs are in.
 
     Returns:
-        The model on the CPU, in evaluation mode. It takes normalised images ``(N, C, H, W)`` and
+        The model on the CPU, in evaluation mode. It takes normalized images ``(N, C, H, W)`` and
         gives logits ``(N, num_classes)``.
 
     Raises:
@@ -30,17 +32,20 @@ def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClas
             of your own must have been imported before.
     """
     path = runs.find_checkpoint(str(ckpt_path), root)
-    checkpoint = read(path)
-    saved = checkpoint["hyper_parameters"]
-    known = {f"{cls.__module__}.{cls.__name__}" for cls in subclasses(ImageClassifier)}
-    check_names({"model": class_specs(checkpoint)["model"]}, path, named=known)
-    options = {key: value for key, value in saved.items() if key != "_instantiator"}
+    checkpoint = checkpoints.read(path)
+    spec = checkpoints.class_specs(checkpoint)["model"]
+    imported = {f"{cls.__module__}.{cls.__name__}" for cls in subclasses(ImageClassifier)}
+    check_names({"model": spec}, path, imported)
+    module, _, name = spec["class_path"].rpartition(".")
+    cls = getattr(importlib.import_module(module), name)
+    if not issubclass(cls, ImageClassifier):
+        raise UserError(f"{path}: {spec['class_path']} is not a model of lenet.")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls, "model", fail_untyped=False)
     try:
-        model = instantiate_module(ImageClassifier, options)
-    except Exception as e:
-        reason = str(e).strip().splitlines()
-        raise UserError(
-            f"{path}: its model cannot be made, {reason[-1] if reason else type(e).__name__}."
-        ) from e
-    load_weights(model, checkpoint, path)
+        options = parser.parse_object({"model": spec["init_args"]})
+    except ArgumentError as e:
+        raise UserError(f"{path}: its model cannot be made. {' '.join(str(e).split())}") from e
+    model = parser.instantiate(options).model
+    checkpoints.load_weights(model, checkpoint, path)
     return model.eval()

@@ -20,23 +20,23 @@ from lenet.errors import UserError
 
 __all__ = ["Threads"]
 
-MOST = 1024  # threads: beyond every machine, and far below what PyTorch cannot count
+MAX_THREADS = 1024  # beyond every machine, and far below what PyTorch cannot count
 BUDGET = 0.8  # seconds that the timing may take
-SHORT = 2.0  # seconds of work, below which the timing would not pay
-LONG_STEP = 0.03  # seconds of a step, from which a larger part of the batch is not timed
-SLOW = 0.1  # seconds of a step, from which only 1 and the most threads are timed
+SHORT = 2.0  # seconds of work: below it a timing would not pay
+LONG_STEP = 0.03  # seconds of a step: from it no larger part of a batch is timed
+SLOW = 0.1  # seconds of a step: from it only 1 and the most threads are timed
 ROUNDS = 3  # turns of each number, one after the other: other programs come and go
-HOPELESS = 3.0  # times the fastest, from which a number is not timed again
-NEARLY = 1.15  # times the fastest, up to which fewer threads are preferred
-# Steps and seconds, at the least, over which the speed of a training is taken.
+HOPELESS = 3.0  # times the fastest: a slower number is not timed again
+NEARLY = 1.15  # times the fastest: up to it fewer threads are preferred
+# Minimum number of steps and seconds over which the speed of a training is measured.
 FIRST_WINDOW, WINDOW = (20, 1.0), (20, 5.0)
-MANY_TIMES = 5.0  # as slow as at the start, at which the user is told
+MANY_TIMES = 5.0  # times slower than at the start: from it the user is warned
 
 
 class Threads(pl.Callback):
     """Set the number of threads of a command, and report when its training becomes slow.
 
-    Where no number is given, a few steps of the model are timed on this machine with 1, 2, 4 and
+    By default a few steps of the model are timed on this machine with 1, 2, 4 and
     more threads, up to PyTorch's own number. Short work takes one thread and is not timed. On an
     accelerator PyTorch's own number is kept.
 
@@ -48,16 +48,16 @@ class Threads(pl.Callback):
     """
 
     def __init__(self, num_threads: int | None = None):
-        if num_threads is not None and not 1 <= num_threads <= MOST:
+        if num_threads is not None and not 1 <= num_threads <= MAX_THREADS:
             raise UserError(
-                f"--num_threads {num_threads}: must be from 1 to {MOST}, or null to choose."
+                f"--num_threads {num_threads}: must be from 1 to {MAX_THREADS}, or null to choose."
             )
         self.num_threads = num_threads
         self._before = torch.get_num_threads()
         self._speed = _Speed()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Set the number that was given, or chosen by an earlier stage of the same command."""
+        """Set the given number, or the one that an earlier stage of the same command chose."""
         self._before = torch.get_num_threads()
         if self.num_threads is not None:
             torch.set_num_threads(self.num_threads)
@@ -102,63 +102,52 @@ class Threads(pl.Callback):
             )
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Restore the number of before."""
+        """Restore the previous number."""
         torch.set_num_threads(self._before)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Restore the number of before."""
+        """Restore the previous number."""
         torch.set_num_threads(self._before)
 
     def _choose(self, trainer: pl.Trainer, model: pl.LightningModule) -> None:
+        """Set the number of threads, unless it is given or chosen already."""
         if self.num_threads is not None:
             return
         # The same number on all devices: they time together.
-        most = self.num_threads = int(trainer.strategy.broadcast(self._before))
-        if most == 1 or trainer.strategy.root_device.type != "cpu":
+        self.num_threads = int(trainer.strategy.broadcast(self._before))
+        if self.num_threads == 1 or trainer.strategy.root_device.type != "cpu":
             return
-        trains = trainer.state.fn == TrainerFn.FITTING
         try:
             with torch.random.fork_rng(devices=[]):
-                torch.set_num_threads(1)
-                step, share = _example_step(trainer, model, trains)
-                one = _agree(trainer, _timed(step))
-                if _num_steps(trainer, trains) * one / share < SHORT:
-                    self.num_threads, said = 1, ""
-                else:
-                    candidates = _candidates(most) if one < SLOW else [1, most]
-                    seconds = _time(trainer, step, candidates)
-                    fastest = min(seconds.values())
-                    self.num_threads = min(n for n, s in seconds.items() if s <= NEARLY * fastest)
-                    each = [f"{1000 * s / share:.1f} ms with {n}" for n, s in seconds.items()]
-                    said = f" (a step: {', '.join(each)})"
+                self.num_threads, report = _fastest_number(trainer, model, self.num_threads)
         except Exception as e:
             # A custom model or data module that cannot be timed this way. If it is an error of
             # theirs, the first step raises it.
-            self.num_threads, said = most, f" (not timed: {type(e).__name__})"
+            report = f"not timed: {type(e).__name__}"
         torch.set_num_threads(self.num_threads)
-        if said and trainer.is_global_zero:
-            print(f"Threads: {self.num_threads}{said}", file=sys.stderr, flush=True)
+        if report and trainer.is_global_zero:
+            print(f"Threads: {self.num_threads} ({report})", file=sys.stderr, flush=True)
 
 
 class _Speed:
     """Compare the speed of a training with that of its first steps."""
 
     def __init__(self) -> None:
-        self._last: float | None = None
-        self._first: float | None = None
-        self._told = False
-        self._restart()
+        self._last_end: float | None = None
+        self._first_mean: float | None = None
+        self._is_reported = False
+        self._start_window()
 
-    def _restart(self) -> None:
-        self._steps = 0
+    def _start_window(self) -> None:
+        self._num_steps = 0
         self._seconds = 0.0
         self._longest = 0.0
 
     def pause(self) -> None:
         """Leave out the time until the next step ends."""
-        self._last = None
+        self._last_end = None
 
     def step(self) -> tuple[float, float] | None:
         """Count a step.
@@ -166,26 +155,44 @@ class _Speed:
         Returns:
             Seconds a step now and at the start, once, when the training has become slow.
         """
-        before, now = self._last, perf_counter()
-        self._last = now
-        if before is None or self._told:
+        last_end, self._last_end = self._last_end, perf_counter()
+        if last_end is None or self._is_reported:
             return None
-        taken = now - before
-        self._steps += 1
-        self._seconds += taken
-        self._longest = max(self._longest, taken)
-        num_steps, seconds = FIRST_WINDOW if self._first is None else WINDOW
-        if self._steps < num_steps or self._seconds < seconds:
+        seconds = self._last_end - last_end
+        self._num_steps += 1
+        self._seconds += seconds
+        self._longest = max(self._longest, seconds)
+        min_steps, min_seconds = FIRST_WINDOW if self._first_mean is None else WINDOW
+        if self._num_steps < min_steps or self._seconds < min_seconds:
             return None
         # Without the longest: a computer that slept, or a file that was written.
-        mean = (self._seconds - self._longest) / (self._steps - 1)
-        self._restart()
-        if self._first is None:
-            self._first = mean
-        elif mean > MANY_TIMES * self._first:
-            self._told = True
-            return mean, self._first
+        mean = (self._seconds - self._longest) / (self._num_steps - 1)
+        self._start_window()
+        if self._first_mean is None:
+            self._first_mean = mean
+        elif mean > MANY_TIMES * self._first_mean:
+            self._is_reported = True
+            return mean, self._first_mean
         return None
+
+
+def _fastest_number(trainer: pl.Trainer, model: Any, most: int) -> tuple[int, str]:
+    """Time a few steps of the work, and give the number of threads to take.
+
+    Returns:
+        The number, and the times to report. No times if the work is too short to pay for a timing.
+    """
+    trains = trainer.state.fn == TrainerFn.FITTING
+    torch.set_num_threads(1)
+    step, fraction = _example_step(trainer, model, trains)
+    one_thread = _mean_of_devices(trainer, _timed(step))
+    if _num_steps(trainer, trains) * one_thread / fraction < SHORT:
+        return 1, ""
+    candidates = _candidates(most) if one_thread < SLOW else [1, most]
+    seconds = _time(trainer, step, candidates)
+    limit = NEARLY * min(seconds.values())
+    times = [f"{1000 * mean / fraction:.1f} ms with {n}" for n, mean in seconds.items()]
+    return min(n for n, mean in seconds.items() if mean <= limit), f"a step: {', '.join(times)}"
 
 
 def _candidates(most: int) -> list[int]:
@@ -246,8 +253,7 @@ def _timed(step: Callable[[], None]) -> float:
     return min(times)
 
 
-def _agree(trainer: pl.Trainer, seconds: float) -> float:
-    """Give the mean of what the devices have measured."""
+def _mean_of_devices(trainer: pl.Trainer, seconds: float) -> float:
     return float(trainer.strategy.reduce(torch.tensor(seconds), reduce_op="mean"))
 
 
@@ -256,22 +262,23 @@ def _time(trainer: pl.Trainer, step: Callable[[], None], candidates: list[int]) 
 
     The mean counts: beside other programs most steps are fast, and a few wait very long.
     """
-    total, steps = dict.fromkeys(candidates, 0.0), dict.fromkeys(candidates, 0)
-    found: dict[int, float] = {}
-    began = perf_counter()
+    seconds = dict.fromkeys(candidates, 0.0)
+    steps = dict.fromkeys(candidates, 0)
+    means: dict[int, float] = {}
+    start = perf_counter()
     for _ in range(ROUNDS):
         for number in candidates:
-            if number in found and found[number] > HOPELESS * min(found.values()):
+            if number in means and means[number] > HOPELESS * min(means.values()):
                 continue
             torch.set_num_threads(number)
-            start = perf_counter()
+            turn = perf_counter()
             while True:
                 step()
                 steps[number] += 1
-                if perf_counter() - start > BUDGET / ROUNDS / len(candidates):
+                if perf_counter() - turn > BUDGET / ROUNDS / len(candidates):
                     break
-            total[number] += perf_counter() - start
-            found[number] = _agree(trainer, total[number] / steps[number])
-        if _agree(trainer, perf_counter() - began) > BUDGET:
+            seconds[number] += perf_counter() - turn
+            means[number] = _mean_of_devices(trainer, seconds[number] / steps[number])
+        if _mean_of_devices(trainer, perf_counter() - start) > BUDGET:
             break
-    return found
+    return means

@@ -238,7 +238,7 @@ class Trainer(pl.Trainer):
         path = self.find_checkpoint(ckpt_path, in_folder)
         if path is None:
             return None
-        checkpoints.inspect(path)
+        checkpoints.read_safely(path)
         return str(path)
 
     def find_checkpoint(self, ckpt_path: str | Path | None, in_folder: str = "best") -> Path | None:

@@ -7,18 +7,10 @@ import pytest
 import torch
 
 import lenet as package
-from lenet.data import ImageDataModule
-from lenet.runs.trusted_names import subclasses
 from tests.conftest import QUIET
 from tests.small import DATA
 
 ONE_EPOCH = ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", *QUIET]
-
-
-def test_every_data_set_of_the_package_is_tested_here():
-    own = {cls.__name__ for cls in subclasses(ImageDataModule) if cls.__module__[:6] == "lenet."}
-    assert own == set(DATA)
-    assert own < set(package.__all__)
 
 
 @pytest.mark.parametrize("name", DATA)

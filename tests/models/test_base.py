@@ -61,7 +61,7 @@ def test_labels_are_smoothed_in_training_alone():
     torch.testing.assert_close(model.training_step(batch, 0), smoothed)
     for stage in ("val", "test"):
         model._step(stage, batch)
-        loss = model._figures[stage].compute()["loss"]
+        loss = model._epoch_metrics[stage].compute()["loss"]
         torch.testing.assert_close(loss, F.cross_entropy(logits, batch[1]))
 
 

@@ -18,7 +18,7 @@ def weights() -> list[nn.Parameter]:
 
 def test_one_cycle_is_told_its_peak_and_its_steps_and_steps_every_batch():
     config = schedule(
-        lr_scheduler.OneCycleLR, optim.SGD(weights(), 0.5, 0.9), lr=0.5, steps=lambda: 40
+        lr_scheduler.OneCycleLR, optim.SGD(weights(), 0.5, 0.9), lr=0.5, total_steps=lambda: 40
     )
     assert config["interval"] == "step"
     scheduler = config["scheduler"]
@@ -33,7 +33,7 @@ def test_one_cycle_is_told_its_peak_and_its_steps_and_steps_every_batch():
 
 def test_other_schedules_step_every_epoch_and_keep_their_options():
     factory = partial(lr_scheduler.StepLR, step_size=3)
-    config = schedule(factory, optim.SGD(weights(), 0.5), lr=0.5, steps=lambda: 40)
+    config = schedule(factory, optim.SGD(weights(), 0.5), lr=0.5, total_steps=lambda: 40)
     assert config["interval"] == "epoch"
     assert config["scheduler"].step_size == 3
 
@@ -51,7 +51,7 @@ def test_other_schedules_step_every_epoch_and_keep_their_options():
 def test_whether_more_is_better_follows_from_the_figures_name(monitor, mode):
     assert best_mode(monitor, "checkpoint") == mode
     factory = partial(ReduceLROnPlateau, monitor=monitor)
-    config = schedule(factory, optim.SGD(weights(), 0.5), lr=0.5, steps=lambda: 1)
+    config = schedule(factory, optim.SGD(weights(), 0.5), lr=0.5, total_steps=lambda: 1)
     assert config["monitor"] == monitor
     assert config["scheduler"].mode == mode
 

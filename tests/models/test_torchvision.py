@@ -140,7 +140,7 @@ def test_trained_weights_come_without_their_further_outputs(monkeypatch, name):
     published = models.get_model(name, init_weights=False, aux_logits=True).state_dict()
     monkeypatch.setattr(_api, "load_state_dict_from_url", lambda url, **_: published)
     model = TorchvisionModel(name, weights="DEFAULT", image_size=96)
-    model._take_over("DEFAULT")
+    model._load_trained("DEFAULT")
     found = model.network.state_dict()
     assert found.keys() == {key for key in published if not key.lower().startswith("aux")}
     kernel = [key for key in found if key.endswith("conv.weight")][5]
@@ -164,7 +164,7 @@ def test_weights_of_another_size_or_content_are_refused(monkeypatch, name, raise
     monkeypatch.setattr(_api, "load_state_dict_from_url", fetch)
     model = TorchvisionModel(name, weights="DEFAULT", image_size=64)
     with pytest.raises(UserError, match=said):
-        model._take_over("DEFAULT")
+        model._load_trained("DEFAULT")
 
 
 def test_weights_that_cannot_be_fetched_are_one_line(lenet, monkeypatch):

@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -184,12 +185,8 @@ def test_best_weights_are_lent_and_taken_back(lenet):
     with best_weights(trainer, model) as said:
         assert said == ("weights of the last epoch", None)
     best = package.load(RUN)
-
-    class Trained:
-        class best:  # noqa: N801
-            best_model_path = str(RUN / "checkpoints" / "best.ckpt")
-
-    with best_weights(Trained, model) as said:
+    kept = SimpleNamespace(best_model_path=str(RUN / "checkpoints" / "best.ckpt"))
+    with best_weights(SimpleNamespace(best=kept), model) as said:
         assert said == ("best weights (epoch 0)", 0)
         assert model.network.c1.weight.equal(best.network.c1.weight)
     assert model.network.c1.weight.equal(before)
