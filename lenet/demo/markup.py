@@ -23,7 +23,7 @@ __all__ = ["about_run", "bars", "layers", "source", "thumbnails"]
 
 BARS = 10  # of more classes, the most probable
 HEIGHT = 192  # pixels: of a layer on the page
-COLOURS = "inferno"
+COLORS = "inferno"
 EMPTY = "What each layer makes of it appears here."
 
 
@@ -95,7 +95,7 @@ def layers(answer: Answer | None) -> str:
 
 
 def _tile(stage: Stage) -> Image.Image:
-    """Colour the maps ``(M, H, W)`` or units ``(U,)`` of a layer, from least to greatest."""
+    """Color the maps ``(M, H, W)`` or units ``(U,)`` of a layer, from least to greatest."""
     values = stage.values
     low, high = values.min(), values.max()
     values = (values - low) / (high - low).clamp(min=1e-12)
@@ -105,8 +105,8 @@ def _tile(stage: Stage) -> Image.Image:
         values = mosaic(values.view(-1, 1, 1), columns, gap=0)
     else:
         values = mosaic(values, max(1, math.isqrt(len(values))), gap=max(1, values.shape[-1] // 16))
-    colours = mpl.colormaps[COLOURS].with_extremes(bad=(0, 0, 0, 0))  # gaps are see-through
-    return Image.fromarray(colours(np.ma.masked_invalid(values.numpy()), bytes=True))
+    colors = mpl.colormaps[COLORS].with_extremes(bad=(0, 0, 0, 0))  # gaps are see-through
+    return Image.fromarray(colors(np.ma.masked_invalid(values.numpy()), bytes=True))
 
 
 def _figure(name: str, shape: tuple[int, ...], image: Image.Image) -> str:

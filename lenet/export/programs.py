@@ -127,7 +127,7 @@ def export(
         return _export_weights(model, data, path)
     size = data.native_size or data.image_size
     shape = (data.in_channels, size, size)
-    channels = "grey" if data.in_channels == 1 else "red, green and blue"
+    channels = "gray" if data.in_channels == 1 else "red, green and blue"
     metadata = Metadata(
         classes=tuple(data.classes),
         model=type(model).__name__,

@@ -102,7 +102,7 @@ class LeNet5(ImageClassifier):
     compared with other models'.
 
     What is not the paper's: the optimizer, which is any of PyTorch's; fewer classes take the first
-    codes; colour images give C1 as many input maps as they have channels.
+    codes; color images give C1 as many input maps as they have channels.
 
     Reference:
         LeCun, Bottou, Bengio and Haffner. Gradient-based learning applied to document

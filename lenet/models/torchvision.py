@@ -20,7 +20,7 @@ class TorchvisionModel(ImageClassifier):
 
     Takes images ``(N, C, H, W)`` and gives logits ``(N, num_classes)``. The last layer is sized to
     the classes, the first convolution to the channels: what it had for red, green and blue is added
-    up and shared out evenly, so that a grey image gives what it gave as a colour one. Further
+    up and shared out evenly, so that a gray image gives what it gave as a color one. Further
     outputs that help to train some of the networks are left out.
 
     These networks are made for 224x224 pixels. Small images are brought to a size that a network
@@ -68,7 +68,7 @@ class TorchvisionModel(ImageClassifier):
                 if hasattr(network, head):
                     setattr(network, head, None)
         if hasattr(network, "transform_input"):
-            # It would turn one normalisation of colours into another, where ours is the data's.
+            # It would turn one normalisation of colors into another, where ours is the data's.
             network.transform_input = False  # type: ignore[assignment]
         first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
         if first.in_channels != self.in_channels:

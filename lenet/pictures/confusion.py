@@ -87,8 +87,8 @@ def _draw_matrix(axis: Axes, counts: Tensor, names: list[str], cell: float) -> N
     hue = torch.tensor(to_rgb(RED)).expand(number, number, 3).clone()
     hue[range(number), range(number)] = torch.tensor(to_rgb(BLUE))
     depth[range(number), range(number)] = shares.diag() * 0.9
-    colours = 1 - depth.unsqueeze(-1) * (1 - hue)
-    axis.imshow(colours.numpy())
+    colors = 1 - depth.unsqueeze(-1) * (1 - hue)
+    axis.imshow(colors.numpy())
     axis.spines[:].set_visible(True)
     size = min(9.0, 72 * cell * 0.62)
     ticks = range(number)
@@ -105,8 +105,8 @@ def _draw_matrix(axis: Axes, counts: Tensor, names: list[str], cell: float) -> N
     digits = max(3, len(str(int(counts.max()))))
     size = min(10.0, 72 * cell * 1.4 / digits)
     for i, j in counts.nonzero().tolist():
-        colour = "white" if depth[i, j] > 0.5 else INK
-        axis.text(j, i, str(int(counts[i, j])), ha="center", va="center", size=size, color=colour)
+        color = "white" if depth[i, j] > 0.5 else INK
+        axis.text(j, i, str(int(counts[i, j])), ha="center", va="center", size=size, color=color)
 
 
 def _list_confusions(axis: Axes, counts: Tensor, names: list[str]) -> None:

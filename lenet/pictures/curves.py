@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from lenet.pictures.drawing import BLUE, GREY, RED, draw
+from lenet.pictures.drawing import BLUE, GRAY, RED, draw
 
 __all__ = ["draw_curves", "read_curves"]
 
@@ -67,12 +67,12 @@ def _draw_one(axis: Axes, curves: dict[str, Curve], best: int | None) -> None:
     axis.grid(axis="y")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for stage, curve in curves.items():
-        label, colour = STAGES[stage]
+        label, color = STAGES[stage]
         if not curve:
             continue
         epochs, values = zip(*curve, strict=True)
         marker = "o" if len(curve) <= 30 else None
-        axis.plot(epochs, values, color=colour, label=label, marker=marker, markersize=3.5)
+        axis.plot(epochs, values, color=color, label=label, marker=marker, markersize=3.5)
     if best is not None:
-        line = {"color": GREY, "linewidth": 1, "linestyle": (0, (3, 3)), "zorder": 0}
+        line = {"color": GRAY, "linewidth": 1, "linestyle": (0, (3, 3)), "zorder": 0}
         axis.axvline(best, label=f"best weights (epoch {best})", **line)

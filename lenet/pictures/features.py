@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lenet.pictures.drawing import (
     BLUE,
-    GREY,
+    GRAY,
     draw,
     drawable_names,
     layer_name,
@@ -176,7 +176,7 @@ def _name(axis: Axes, name: str, shape: tuple[int, ...]) -> None:
     size = f"{maps}@{'x'.join(map(str, sides))}" if math.prod(sides) > 1 else f"{maps}"
     axis.set_title(f"{name}\n", fontsize=9, pad=2)
     place = {"ha": "center", "va": "bottom", "transform": axis.transAxes}
-    axis.text(0.5, 1.01, size, fontsize=8, color=GREY, **place)
+    axis.text(0.5, 1.01, size, fontsize=8, color=GRAY, **place)
 
 
 def _draw_output(axis: Axes, logits: Tensor, classes: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from lenet.data.memory import Images
-from lenet.pictures.drawing import GREY, RED, draw, drawable_names, shortened, show_image, to_rgb
+from lenet.pictures.drawing import GRAY, RED, draw, drawable_names, shortened, show_image, to_rgb
 from lenet.pictures.tally import Mistake
 
 __all__ = ["draw_mistakes"]
@@ -56,6 +56,6 @@ def draw_mistakes(
             said = f"said {names[guess]}, {sure}"
             place = {"ha": "center", "transform": axis.transAxes}
             axis.text(0.5, 1.03, said, fontsize=9, color=RED, **place)
-            axis.set_xlabel(f"no. {i}", fontsize=7.5, color=GREY, labelpad=2)
+            axis.set_xlabel(f"no. {i}", fontsize=7.5, color=GRAY, labelpad=2)
 
     return draw(path, (width * columns, (width + 0.45) * rows + 0.4), picture)

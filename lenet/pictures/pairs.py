@@ -40,7 +40,7 @@ def write_pairs(path: Path, files: list[str], seen: Tensor, titles: list[str]) -
         row, column = divmod(i, columns)
         bottom = (rows - 1 - row + 0.03) / rows
         [name] = drawable_names([display_path(Path(file).name)], f"no. {i}")
-        for half, (picture, text, colour) in enumerate(
+        for half, (picture, text, color) in enumerate(
             (
                 (
                     _thumbnail(file),
@@ -53,7 +53,7 @@ def write_pairs(path: Path, files: list[str], seen: Tensor, titles: list[str]) -
             left = (column + 0.05 + 0.46 * half) / columns
             axis = figure.add_axes((left, bottom, 0.44 / columns, 0.8 / rows))
             axis.imshow(picture, cmap="gray", vmin=0, vmax=255)
-            axis.set_title(text, fontsize=10, color=colour, parse_math=False)
+            axis.set_title(text, fontsize=10, color=color, parse_math=False)
             axis.set_axis_off()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a name in another script
@@ -80,8 +80,8 @@ def _thumbnail(file: str) -> Image.Image:
         small = small.resize([factor * side for side in small.size], Image.Resampling.NEAREST)
     small = ImageOps.expand(small, 1, "silver")
     squares = torch.arange(small.height)[:, None] // 12 + torch.arange(small.width) // 12
-    grey = (200 - 60 * (squares % 2)).byte().numpy()
-    chequered = Image.fromarray(grey).convert("RGBA")
+    gray = (200 - 60 * (squares % 2)).byte().numpy()
+    chequered = Image.fromarray(gray).convert("RGBA")
     picture = Image.alpha_composite(chequered, small).convert("RGB")
     return ImageOps.pad(picture, (GIVEN_SIZE, GIVEN_SIZE), color="white")
 

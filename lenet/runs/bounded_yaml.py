@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from lenet.errors import UserError
+from lenet.runs.renamed_options import rename_in_config
 
 __all__ = ["RefusedYAML", "check", "load", "read_text"]
 
@@ -93,7 +94,7 @@ def load(text: str, loader: Callable[[str], Any] | None = None) -> Any:
         # PyYAML stumbles over what it does not refuse, such as !!int x.
         raise yaml.YAMLError("a number or date in it is none, such as 2001-99-99") from e
     _check_values(values)
-    return values
+    return rename_in_config(values)
 
 
 def check(text: str) -> None:

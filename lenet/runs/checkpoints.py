@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from lenet.errors import UserError
+from lenet.runs.renamed_options import rename_options
 from lenet.runs.weights import read_weights
 
 __all__ = [
@@ -54,6 +55,9 @@ def read(path: Path) -> dict[str, Any]:
             f"--ckpt_path {path}: not a checkpoint of lenet, since it does not say which model its "
             "weights are of."
         )
+    for group, key in _KEYS.items():
+        if isinstance(saved := checkpoint.get(key), dict):
+            checkpoint[key] = rename_options(group, str(saved.get("_class_path")), saved)
     return checkpoint
 
 

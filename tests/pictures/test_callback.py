@@ -48,7 +48,7 @@ def test_a_run_of_any_model_leaves_every_picture_also_in_tensorboard(lenet, mode
 
 
 @pytest.mark.parametrize("data", ["CIFAR100", "EMNIST", "ImageFolder"])
-def test_colours_many_classes_and_files_on_disk_are_drawn(lenet, small, data):
+def test_colors_many_classes_and_files_on_disk_are_drawn(lenet, small, data):
     root = small(data)
     args = ["--data.root", str(root), "--data.in_memory", "false", "--data.num_workers", "0"]
     done = lenet("run", *BRIEF, "--data", data, *(args if data == "ImageFolder" else []))

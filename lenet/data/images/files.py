@@ -1,4 +1,4 @@
-"""Image files of any size and kind, brought to one size and to grey or colour.
+"""Image files of any size and kind, brought to one size and to gray or color.
 
 What a file becomes depends on the file and the options alone, so that it is the same whether all
 are decoded beforehand or each when it is asked for.
@@ -24,7 +24,7 @@ __all__ = [
     "ImageFiles",
     "decode",
     "error_reason",
-    "is_colour",
+    "is_color",
     "num_cores",
     "open_image",
     "readable",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 Framing = Literal["crop", "pad", "stretch"]
-GREY = ("1", "L", "LA", "La", "I", "F")
+GRAY = ("1", "L", "LA", "La", "I", "F")
 NAMED = 3  # broken files that a message names
 # Formats that Pillow does not decode itself: stubs, and one that it starts Ghostscript for.
 NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
@@ -47,7 +47,7 @@ class ImageFiles:
     Args:
         root: Folder that the paths start from.
         paths: The files.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for gray, 3 for color.
         size: Height and width that they are brought to, in pixels.
         framing: How, see :func:`decode`.
     """
@@ -151,12 +151,12 @@ def decode(path: str, channels: int, size: int, framing: Framing = "crop") -> Te
     """Decode an image file, as bytes ``(channels, size, size)``.
 
     It is turned as its camera says (EXIF). What is transparent becomes white, more than 8 bits
-    become 8 (see :func:`to_bytes`), colour becomes grey by its luma (ITU-R 601), and grey becomes
-    colour with three equal channels. Of several frames the first is taken.
+    become 8 (see :func:`to_bytes`), color becomes gray by its luma (ITU-R 601), and gray becomes
+    color with three equal channels. Of several frames the first is taken.
 
     Args:
         path: The file.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for gray, 3 for color.
         size: Height and width to bring it to, in pixels.
         framing: ``"crop"`` scales the shorter side to the size and cuts the longer one off evenly,
             ``"pad"`` scales the longer side and fills up with black, ``"stretch"`` scales both.
@@ -168,7 +168,7 @@ def decode(path: str, channels: int, size: int, framing: Framing = "crop") -> Te
 def square_image(
     picture: Image.Image, channels: int, size: int, framing: Framing = "crop"
 ) -> Tensor:
-    """Bring an image to size and to grey or colour as :func:`decode` does a file."""
+    """Bring an image to size and to gray or color as :func:`decode` does a file."""
     image = picture
     image.load()  # which turns a TIFF
     if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
@@ -190,7 +190,7 @@ def square_image(
 
 
 def to_bytes(image: Image.Image) -> Image.Image:
-    """Bring grey of more than 8 bits (modes I and F) to 8.
+    """Bring gray of more than 8 bits (modes I and F) to 8.
 
     Of 16 bits the upper 8 are kept. With 32 bits a file does not say what white is: numbers from
     0 to 255 are taken for 8 bits, larger ones up to 65,535 for 16, and of floating-point numbers
@@ -202,7 +202,7 @@ def to_bytes(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 65535):  # nor not-a-number
-        raise ValueError(f"grey from {low:g} to {high:g}, save it with 8 or 16 bits")
+        raise ValueError(f"gray from {low:g} to {high:g}, save it with 8 or 16 bits")
     result = np.empty(values.shape, dtype=np.uint8)
     for top in range(0, len(values), SLAB):  # of a large one, copies would take gigabytes
         part = values[top : top + SLAB].astype(np.float64)
@@ -214,11 +214,11 @@ def to_bytes(image: Image.Image) -> Image.Image:
     return Image.fromarray(result)
 
 
-def is_colour(path: str) -> bool:
-    """Tell from a file's header whether it has colours. A broken one has none."""
+def is_color(path: str) -> bool:
+    """Tell from a file's header whether it has colors. A broken one has none."""
     try:
         with open_image(path, 1) as image:
-            return image.mode not in GREY and not image.mode.startswith("I;")
+            return image.mode not in GRAY and not image.mode.startswith("I;")
     except Exception:  # counted when all are decoded
         return False
 

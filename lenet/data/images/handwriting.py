@@ -1,6 +1,6 @@
 """Characters of one's own, brought to how those of a data set were prepared.
 
-MNIST's were scaled into 20x20 pixels with their aspect kept, which makes them grey at the edges,
+MNIST's were scaled into 20x20 pixels with their aspect kept, which makes them gray at the edges,
 and put into 28x28 with their centre of mass in the middle (LeCun, Bottou, Bengio and Haffner,
 1998). A network that learned from these has seen no others.
 """

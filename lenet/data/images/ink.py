@@ -16,7 +16,7 @@ __all__ = ["find_ink"]
 ORIENTATION = ExifTags.Base.Orientation
 SCALABLE = ("L", "RGB", "RGBA", "CMYK", "YCbCr")
 LONGEST = 400  # pixels: the longer side that an image is worked on at
-LEAST_CONTRAST = 0.08  # of the range of grey: less is paper and noise
+LEAST_CONTRAST = 0.08  # of the range of gray: less is paper and noise
 LEAST_SIZE = 5  # pixels: no character is drawn with fewer
 WIDEST = 0.4  # of the shorter side: no stroke is wider, and no shadow that counts is narrower
 
@@ -24,8 +24,8 @@ WIDEST = 0.4  # of the shorter side: no stroke is wider, and no shadow that coun
 def find_ink(image: Image.Image) -> np.ndarray:
     """Find what is drawn in an image of any mode, dark on light or light on dark.
 
-    It is turned as its camera says (EXIF). Where an image has colours, the plane that shows most is
-    taken: grey, red, green or blue. What is drawn in transparency alone is found as well.
+    It is turned as its camera says (EXIF). Where an image has colors, the plane that shows most is
+    taken: gray, red, green or blue. What is drawn in transparency alone is found as well.
 
     Args:
         image: The image. It must be one frame, and may be of any size.
@@ -45,7 +45,7 @@ def find_ink(image: Image.Image) -> np.ndarray:
         image.getexif()[ORIENTATION] = orientation
     for plane in _planes(ImageOps.exif_transpose(image)):
         ink, contrast = _flatten(plane)
-        # Grey is the first, and less noisy than a colour.
+        # Gray is the first, and less noisy than a color.
         if contrast > (2 * most if best is not None else LEAST_CONTRAST):
             best, most = ink, contrast
     if best is None:
@@ -63,24 +63,24 @@ def _planes(image: Image.Image) -> list[np.ndarray]:
         low, high = float(values.min()), float(values.max())
         return [(values - low) / (high - low)] if high > low else [np.zeros_like(values)]
     if not image.has_transparency_data:
-        grey = image.mode in ("1", "L")
-        colours = np.asarray(_shrunk(image.convert("L" if grey else "RGB")), dtype=np.float32) / 255
-        return [colours] if grey else [_luma(colours), *np.moveaxis(colours, -1, 0)]
+        gray = image.mode in ("1", "L")
+        colors = np.asarray(_shrunk(image.convert("L" if gray else "RGB")), dtype=np.float32) / 255
+        return [colors] if gray else [_luma(colors), *np.moveaxis(colors, -1, 0)]
     whole = np.asarray(_shrunk(image.convert("RGBA")), dtype=np.float32) / 255
-    colours, alpha = whole[..., :3], whole[..., 3]
+    colors, alpha = whole[..., :3], whole[..., 3]
     opaque = alpha > 0.5
     if not opaque.any():
         return [alpha]
-    low, high = np.percentile(_luma(colours[opaque]), (5, 95))
+    low, high = np.percentile(_luma(colors[opaque]), (5, 95))
     if high - low < 0.25 and not opaque.all():
-        return [alpha]  # of one colour: what is drawn is where it is
-    paper = np.median(colours[opaque], axis=0)
-    colours = paper + (colours - paper) * alpha[..., None]
-    return [_luma(colours), *np.moveaxis(colours, -1, 0)]
+        return [alpha]  # of one color: what is drawn is where it is
+    paper = np.median(colors[opaque], axis=0)
+    colors = paper + (colors - paper) * alpha[..., None]
+    return [_luma(colors), *np.moveaxis(colors, -1, 0)]
 
 
-def _luma(colours: np.ndarray) -> np.ndarray:
-    return colours @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+def _luma(colors: np.ndarray) -> np.ndarray:
+    return colors @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def _shrunk(image: Image.Image) -> Image.Image:

@@ -29,7 +29,7 @@ trout, tulip, turtle, wardrobe, whale, willow tree, wolf, woman, worm"""
 
 
 class CIFAR10(ImageDataModule):
-    """CIFAR-10: 50,000 training and 10,000 test photographs, colour, 32x32, in ten classes.
+    """CIFAR-10: 50,000 training and 10,000 test photographs, color, 32x32, in ten classes.
 
     5,000 of the training images are held out for validation. The mean and deviation of each channel
     are those of the training images: (0.4914, 0.4822, 0.4465) and (0.2470, 0.2435, 0.2616).
@@ -83,7 +83,7 @@ class CIFAR10(ImageDataModule):
 
 
 class CIFAR100(CIFAR10):
-    """CIFAR-100: 50,000 training and 10,000 test photographs, colour, 32x32, in a hundred classes.
+    """CIFAR-100: 50,000 training and 10,000 test photographs, color, 32x32, in a hundred classes.
 
     5,000 of the training images are held out for validation. The mean and deviation of each channel
     are those of the training images: (0.5071, 0.4865, 0.4409) and (0.2673, 0.2564, 0.2762).

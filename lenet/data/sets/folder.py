@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from lenet.data.base import ImageDataModule
-from lenet.data.images.files import Framing, ImageFiles, is_colour
+from lenet.data.images.files import Framing, ImageFiles, is_color
 from lenet.data.memory import Images
 from lenet.data.sets.folder_listing import check_classes, list_parts
 from lenet.errors import UserError
@@ -20,7 +20,7 @@ MEMORY = 2 << 30  # bytes: images that take more are decoded as it goes
 
 
 class ImageFolder(ImageDataModule):
-    """Your own images, in a folder per class: any number, any size, grey or colour.
+    """Your own images, in a folder per class: any number, any size, gray or color.
 
     ``root`` has a folder for each class, or else folders ``train``, ``val`` and ``test`` that have.
     Where ``test`` or ``val`` is missing, a tenth of the training images is drawn for it by
@@ -29,8 +29,8 @@ class ImageFolder(ImageDataModule):
     run: a checkpoint can be tested where there are test images alone.
 
     Args:
-        colour: Whether images are brought to colour, or else to grey. By default to colour if any
-            training image has colours.
+        color: Whether images are brought to color, or else to gray. By default to color if any
+            training image has colors.
         framing: How an image becomes square: ``"crop"`` cuts its longer side off evenly, ``"pad"``
             fills its shorter one up with black, ``"stretch"`` distorts it.
         test_size: Number of images that are held out for testing where there is no folder ``test``.
@@ -56,7 +56,7 @@ class ImageFolder(ImageDataModule):
 
     def __init__(
         self,
-        colour: bool | None = None,
+        color: bool | None = None,
         framing: Framing = "crop",
         test_size: int | None = None,
         in_memory: bool | None = None,
@@ -77,16 +77,16 @@ class ImageFolder(ImageDataModule):
         self._test_size, self._in_memory, self._drawn = test_size, in_memory, drawn
         self._paths: dict[bool, list[str]] = {}
         # What a checkpoint knows is enough for an export, or for images of one's own.
-        known = None not in (class_names, colour, mean, std)
+        known = None not in (class_names, color, mean, std)
         if not known or (self.predict_path is None and self.root.exists()):
             self._list()
-            colour = self._has_colours() if colour is None else colour
-        self.in_channels = 3 if colour else 1
+            color = self._has_colors() if color is None else color
+        self.in_channels = 3 if color else 1
         self._check_figures(mean, std)
         self.framing: Framing = framing
         self._images: dict[bool, Images] = {}
         # What a checkpoint keeps, for the commands to come.
-        self.hparams.update(class_names=list(self.classes), colour=colour, drawn=self._drawn)
+        self.hparams.update(class_names=list(self.classes), color=color, drawn=self._drawn)
 
     def _list(self) -> None:
         """Find the images of each part, and draw those that are held out."""
@@ -132,10 +132,10 @@ class ImageFolder(ImageDataModule):
             )
         self._drawn = {str(self.root): sum_}
 
-    def _has_colours(self) -> bool:
+    def _has_colors(self) -> bool:
         train = self.divide(self._labels[True])[0].tolist() if self._paths[True] else []
         trained_on = [self._paths[True][i] for i in train] or self._paths[False]
-        return any(is_colour(str(self.root / path)) for path in trained_on)
+        return any(is_color(str(self.root / path)) for path in trained_on)
 
     @property
     def in_memory(self) -> bool:

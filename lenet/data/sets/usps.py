@@ -17,7 +17,7 @@ __all__ = ["USPS"]
 
 
 class USPS(ImageDataModule):
-    """USPS: 7,291 training and 2,007 test images of digits out of zip codes, grey, 16x16.
+    """USPS: 7,291 training and 2,007 test images of digits out of zip codes, gray, 16x16.
 
     729 of the training images are held out for validation. The mean and deviation are those of the
     training images, 0.2469 and 0.2989. Images are resized to ``image_size``, since padding would
