@@ -184,11 +184,10 @@ class ImageDataModule(pl.LightningDataModule, ABC):
                 LONGEST if self.handwriting else 0, self.native_size or self.image_size
             )
             self.user_images = UserImages(self.predict_path, self.prepare_image, enough)
-            self.sets["predict"] = TensorImages(self.user_images.images, None, with_index=True)
+            self.sets["predict"] = TensorImages(self.user_images.images, None)
         elif stage in ("test", "predict") and "test" not in self.sets:
             images, labels = self.read(train=False)
-            self.sets["test"] = TensorImages(images, labels)
-            self.sets["predict"] = TensorImages(images, labels, with_index=True)
+            self.sets["test"] = self.sets["predict"] = TensorImages(images, labels)
 
     def prepare_image(self, image: Image.Image) -> Tensor:
         """Bring an image of any size and mode to how those of the data set are as published.
@@ -218,7 +217,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return self._loader("test")
 
     def predict_dataloader(self) -> DataLoader:
-        """Serve the test images, each with its index."""
+        """Serve the images to predict: yours if there are any, otherwise the test images."""
         return self._loader("predict")
 
     def _loader(self, name: str, shuffle: bool = False) -> DataLoader:

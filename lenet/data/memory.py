@@ -31,30 +31,25 @@ class TensorImages(Dataset):
             they are asked for.
         labels: Their classes, ``(N,)``, where they are known.
         indices: Which of them these are, in order. By default all.
-        with_index: Whether a batch ends with the images' indices.
     """
 
-    def __init__(
-        self,
-        images: Images,
-        labels: Tensor | None,
-        indices: Tensor | None = None,
-        with_index: bool = False,
-    ):
+    def __init__(self, images: Images, labels: Tensor | None, indices: Tensor | None = None):
         self.images, self.labels = images, labels
         self.indices = torch.arange(len(images)) if indices is None else indices
-        self.with_index = with_index
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitems__(self, positions: list[int]) -> tuple[Tensor, ...]:
-        """Give images ``(N, C, H, W)`` and labels ``(N,)``. DataLoader asks for a batch at once."""
-        chosen = self.indices[torch.tensor(positions)]
-        batch = (self.images[chosen],)
-        if self.labels is not None:
-            batch += (self.labels[chosen],)
-        return (*batch, chosen) if self.with_index else batch
+        """Give images ``(N, C, H, W)``, labels ``(N,)`` if they are known, and indices ``(N,)``.
+
+        DataLoader reads a batch at once. The indices are those among all images.
+        """
+        indices = self.indices[torch.tensor(positions)]
+        images = self.images[indices]
+        if self.labels is None:
+            return images, indices
+        return images, self.labels[indices], indices
 
 
 class EpochSampler(DistributedSampler):

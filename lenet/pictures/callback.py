@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from lenet.data import ImageDataModule
+from lenet.data.memory import Images, TensorImages
 from lenet.errors import UserError
 from lenet.pictures.album import Album, best_weights, folder_of
 from lenet.pictures.confusion import draw_confusion, write_classes
@@ -19,12 +20,13 @@ from lenet.pictures.features import draw_features, stages
 from lenet.pictures.filters import draw_filters, first_filters
 from lenet.pictures.mistakes import draw_mistakes
 from lenet.pictures.tally import Tally
+from lenet.training.evaluation import EvaluationCallback
 from lenet.training.metrics_file import MetricsFile
 
 __all__ = ["Pictures"]
 
 
-class Pictures(pl.Callback):
+class Pictures(EvaluationCallback):
     """Leave pictures in the run's folder and in its TensorBoard.
 
     ``fit`` leaves ``curves.png``, ``filters.png`` and ``features.png``. ``test`` leaves
@@ -55,6 +57,7 @@ class Pictures(pl.Callback):
         self.confusion, self.classes, self.num_mistakes = confusion, classes, num_mistakes
         self._folder: str | None = None
         self._tally: Tally | None = None
+        self._images: Images | None = None  # those of the evaluation
 
     # Training
 
@@ -92,79 +95,52 @@ class Pictures(pl.Callback):
 
     # Evaluation
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start counting, if this is not the validation of a training."""
-        if trainer.state.fn == TrainerFn.VALIDATING:
-            self._start(trainer, pl_module, trainer.val_dataloaders)
-
-    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start counting."""
-        self._start(trainer, pl_module, trainer.test_dataloaders)
-
-    def _start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loader: Any) -> None:
-        self._folder, self._tally = folder_of(trainer), None
-        data = getattr(trainer, "datamodule", None)
-        if self._folder and isinstance(data, ImageDataModule) and isinstance(loader, DataLoader):
-            numbers = (data.num_classes, self.num_mistakes)
-            self._tally = Tally(*numbers, loader=loader, device=pl_module.device)
-
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def on_evaluation_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, dataloader: Any
     ) -> None:
-        """Count a batch, if this is not the validation of a training."""
-        if trainer.state.fn == TrainerFn.VALIDATING:
-            self._count(outputs, batch)
+        """Start counting."""
+        self._folder, self._tally, self._images = folder_of(trainer), None, None
+        data = getattr(trainer, "datamodule", None)
+        if not (self._folder and isinstance(data, ImageDataModule)):
+            return
+        if isinstance(dataloader, DataLoader):
+            num_mistakes = 0
+            if isinstance(dataloader.dataset, TensorImages):
+                self._images, num_mistakes = dataloader.dataset.images, self.num_mistakes
+            self._tally = Tally(data.num_classes, num_mistakes, pl_module.device)
 
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+    def on_evaluation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any
     ) -> None:
         """Count a batch."""
-        self._count(outputs, batch)
-
-    def _count(self, outputs: Any, batch: Any) -> None:
-        # A step of one's own may give something else than logits, or nothing.
+        # A custom step may return something else than logits, or nothing.
         if self._tally is not None and isinstance(outputs, Tensor) and outputs.ndim == 2:
-            self._tally.update(outputs, batch[1])
+            labels, indices = batch[1], batch[-1]  # not read without images to draw
+            self._tally.update(outputs, labels, indices)
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw what the validation came to."""
-        if trainer.state.fn == TrainerFn.VALIDATING:
-            self._finish(trainer, pl_module, "validate", "validation")
-
-    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw what the test came to."""
-        self._finish(trainer, pl_module, "test", "test")
-
-    def _finish(self, trainer: pl.Trainer, model: pl.LightningModule, verb: str, part: str) -> None:
-        if self._tally is None or self._folder is None:
+    def on_evaluation_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, command: str
+    ) -> None:
+        """Draw the results, on the first device alone."""
+        tally, images, folder = self._tally, self._images, self._folder
+        if tally is None or folder is None:
             return
-        (counts, mistakes), images = self._tally.compute(), self._tally.images
-        self._tally = None
+        self._tally = self._images = None
+        counts, mistakes = tally.compute()
         total = int(counts.sum())
         if not trainer.is_global_zero or not total:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        album, classes = Album(self._folder), data.classes
-        about = f"{type(model).__name__} on {type(data).__name__}, {total:,} {part} images"
+        album, classes = Album(folder), data.classes
+        part = "validation" if command == "validate" else command
+        title = f"{type(pl_module).__name__} on {type(data).__name__}, {total:,} {part} images"
         if self.confusion:
-            album.add(f"{verb}_confusion.png", draw_confusion, counts, classes, about)
+            album.add(f"{command}_confusion.png", draw_confusion, counts, classes, title)
         if self.num_mistakes and images is not None:
-            title = f"{about}: the most confidently wrong"
-            album.add(f"{verb}_mistakes.png", draw_mistakes, images, mistakes, classes, title)
+            name, about = f"{command}_mistakes.png", f"{title}: the most confidently wrong"
+            album.add(name, draw_mistakes, images, mistakes, classes, about)
         if self.classes:
-            album.add(f"{verb}_classes.csv", write_classes, counts, classes)
+            album.add(f"{command}_classes.csv", write_classes, counts, classes)
         album.close(trainer)
 
 

@@ -16,7 +16,7 @@ from lenet.data import ImageDataModule
 from lenet.data.images.user_images import UserImages, spreadsheet_safe
 from lenet.errors import UserError
 from lenet.pictures.pairs import say_left_out, say_predictions, write_pairs
-from lenet.training.results import about_results, write_json
+from lenet.training.results import describe_results, write_json
 from lenet.writing import atomic_write
 
 __all__ = ["PredictionWriter"]
@@ -87,7 +87,7 @@ class PredictionWriter(pl.Callback):
             self._write_own(run, data, data.user_images, probabilities)
         elif images.labels is not None:
             self._write(run, data, images.labels[indices], indices, probabilities)
-        about = about_results(trainer, len(indices))
+        about = describe_results(trainer, len(indices))
         if images.labels is None:
             about["data"] = str(data.predict_path)
         write_json(run / "predictions.json", about)

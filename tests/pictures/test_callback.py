@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.data import DataLoader, TensorDataset
 
 import lenet as package
 from lenet.errors import UserError
@@ -175,6 +176,26 @@ def test_a_step_of_ones_own_that_gives_no_logits_is_no_error(lenet):
     done = lenet("run", *BRIEF, "--model", "mine.Mine")
     assert done.code == 0, done.err
     assert pictures(Path("runs/Mine-Digits-1")) == OF_FIT | OF_VALIDATE
+
+
+class PlainDigits(package.Digits):
+    """Digits whose batches have no indices."""
+
+    def test_dataloader(self) -> DataLoader:
+        test = self.sets["test"]
+        return DataLoader(TensorDataset(test.images, test.labels), batch_size=100)
+
+
+def test_batches_without_indices_have_a_confusion_matrix_and_no_mistakes(tmp_path):
+    trainer = package.Trainer(
+        logger=False,
+        accelerator="cpu",
+        enable_progress_bar=False,
+        callbacks=[Pictures()],
+        default_root_dir=tmp_path,
+    )
+    trainer.test(package.LeNet(), datamodule=PlainDigits())
+    assert pictures(tmp_path) == {"test_confusion.png", "test_classes.csv"}
 
 
 def test_best_weights_are_lent_and_taken_back(lenet):
