@@ -16,6 +16,7 @@ from lenet.writing import atomic_write
 
 __all__ = [
     "BLUE",
+    "DPI",
     "GRAY",
     "INK",
     "RED",

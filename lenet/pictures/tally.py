@@ -16,13 +16,13 @@ class Mistake(NamedTuple):
 
     Args:
         confidence: Probability of the predicted class, in [0, 1].
-        index: Index of the image.
+        image_index: Index of the image.
         label: Class of the image.
         prediction: The predicted class.
     """
 
     confidence: float
-    index: int
+    image_index: int
     label: int
     prediction: int
 
@@ -65,7 +65,7 @@ class WorstMistakes(Metric):
         """Give the mistakes, the most confident first."""
         rows = zip(self.confidence.tolist(), self.index_label_prediction.tolist(), strict=True)
         mistakes = [Mistake(confidence, *row) for confidence, row in rows if confidence >= 0]
-        return sorted(mistakes, key=lambda m: (-m.confidence, m.index))[: self.number]
+        return sorted(mistakes, key=lambda m: (-m.confidence, m.image_index))[: self.number]
 
 
 class Tally:
