@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader
 from lenet.data import ImageDataModule
 from lenet.data.memory import Images, TensorImages
 from lenet.errors import UserError
-from lenet.pictures.album import Album, best_weights, folder_of
+from lenet.pictures.album import Album, best_weights, pictures_folder
 from lenet.pictures.confusion import draw_confusion, write_classes
 from lenet.pictures.curves import draw_curves, read_curves
 from lenet.pictures.drawing import drawable_names
-from lenet.pictures.features import draw_features, stages
+from lenet.pictures.features import draw_features, layer_outputs
 from lenet.pictures.filters import draw_filters, first_filters
 from lenet.pictures.mistakes import draw_mistakes
 from lenet.pictures.tally import Tally
@@ -36,10 +36,10 @@ class Pictures(EvaluationCallback):
     Args:
         curves: Whether to draw loss and accuracy by epoch, which are read from ``metrics.csv``.
         filters: Whether to draw the weights of the first layer.
-        features: Whether to draw what each layer makes of the first validation image.
-        confusion: Whether to draw how often each class was taken for each.
+        features: Whether to draw the outputs of the layers for the first validation image.
+        confusion: Whether to draw the confusion matrix.
         classes: Whether to write a table of each class's precision and recall.
-        num_mistakes: Number of the most confidently wrong images to draw. With 0 none is drawn.
+        num_mistakes: Number of the most confidently wrong images to draw. With 0 none are drawn.
     """
 
     def __init__(
@@ -63,30 +63,30 @@ class Pictures(EvaluationCallback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Ask for the folder while all devices are here to agree on it."""
-        self._folder = folder_of(trainer)
+        self._folder = pictures_folder(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw what the training came to, on the first device alone."""
+        """Draw the results of a training, on the first device alone."""
         if not trainer.is_global_zero or self._folder is None or trainer.global_step == 0:
             return
         album, data = Album(self._folder), getattr(trainer, "datamodule", None)
         with best_weights(trainer, pl_module) as (weights, epoch):
-            about = f"{type(pl_module).__name__} on {type(data).__name__}"
+            run = f"{type(pl_module).__name__} on {type(data).__name__}"
             if self.curves:
-                album.add("curves.png", _curves, trainer, f"{about}: training", epoch)
+                album.add("curves.png", _curves, trainer, f"{run}: training", epoch)
             if isinstance(data, ImageDataModule):
                 if self.filters:
-                    title = f"{about}: the first layer, {weights}"
+                    title = f"{run}: the first layer, {weights}"
                     album.add("filters.png", _filters, pl_module, data, title)
                 if self.features:
-                    title = f"{about}: one image in each layer, {weights}"
+                    title = f"{run}: one image in each layer, {weights}"
                     album.add("features.png", _features, pl_module, data, title)
         album.close(trainer)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Draw what a training came to that its user stopped; the system would not wait for it."""
+        """Draw them as well if the user stopped the training; the system would not wait for it."""
         by_user = isinstance(exception, KeyboardInterrupt) and (
             getattr(exception, "signum", signal.SIGINT) == signal.SIGINT
         )
@@ -99,7 +99,7 @@ class Pictures(EvaluationCallback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, dataloader: Any
     ) -> None:
         """Start counting."""
-        self._folder, self._tally, self._images = folder_of(trainer), None, None
+        self._folder, self._tally, self._images = pictures_folder(trainer), None, None
         data = getattr(trainer, "datamodule", None)
         if not (self._folder and isinstance(data, ImageDataModule)):
             return
@@ -133,12 +133,12 @@ class Pictures(EvaluationCallback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         album, classes = Album(folder), data.classes
         part = "validation" if command == "validate" else command
-        title = f"{type(pl_module).__name__} on {type(data).__name__}, {total:,} {part} images"
+        run = f"{type(pl_module).__name__} on {type(data).__name__}, {total:,} {part} images"
         if self.confusion:
-            album.add(f"{command}_confusion.png", draw_confusion, counts, classes, title)
+            album.add(f"{command}_confusion.png", draw_confusion, counts, classes, run)
         if self.num_mistakes and images is not None:
-            name, about = f"{command}_mistakes.png", f"{title}: the most confidently wrong"
-            album.add(name, draw_mistakes, images, mistakes, classes, about)
+            title = f"{run}: the most confidently wrong"
+            album.add(f"{command}_mistakes.png", draw_mistakes, images, mistakes, classes, title)
         if self.classes:
             album.add(f"{command}_classes.csv", write_classes, counts, classes)
         album.close(trainer)
@@ -154,19 +154,18 @@ def _curves(path: Path, trainer: pl.Trainer, title: str, best: int | None) -> Pa
 
 
 def _filters(path: Path, model: nn.Module, data: ImageDataModule, title: str) -> Path | None:
-    found = first_filters(_network(model), data.in_channels, data.image_size)
-    return draw_filters(path, *found, title) if found else None
+    filters = first_filters(_network(model), data.in_channels, data.image_size)
+    return draw_filters(path, *filters, title) if filters else None
 
 
 def _features(path: Path, model: Any, data: ImageDataModule, title: str) -> Path | None:
-    shown = data.sets["val"] if len(data.sets["val"]) else data.sets["train"]
-    assert shown.labels is not None
-    first = shown.indices[:1]
-    image = data.to_size(shown.images[first])
-    ready = data.normalize(image, getattr(model, "input_range", None))
-    found, logits = stages(model, _network(model), ready.to(model.device, model.dtype))
-    truth = drawable_names(data.classes)[int(shown.labels[first])]
-    return draw_features(path, image, found, logits, data.classes, truth, title)
+    part = data.sets["val"] if len(data.sets["val"]) else data.sets["train"]
+    images, labels, _ = part.__getitems__([0])
+    image = data.to_size(images)
+    normal = data.normalize(image, getattr(model, "input_range", None))
+    layers, logits = layer_outputs(model, _network(model), normal.to(model.device, model.dtype))
+    truth = drawable_names(data.classes)[int(labels)]
+    return draw_features(path, image, layers, logits, data.classes, truth, title)
 
 
 def _network(model: nn.Module) -> nn.Module:

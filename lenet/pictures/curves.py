@@ -47,10 +47,10 @@ def draw_curves(path: Path, curves: dict[str, Curve], title: str, best: int | No
         figure.suptitle(title)
         axes = figure.subplots(1, len(names), squeeze=False)[0]
         for axis, name in zip(axes, names, strict=True):
-            found = {stage: curves.get(f"{stage}/{name}", []) for stage in STAGES}
-            _draw_one(axis, found, best)
+            by_stage = {stage: curves.get(f"{stage}/{name}", []) for stage in STAGES}
+            _draw_one(axis, by_stage, best)
             axis.set(xlabel="epoch", title=name.capitalize())
-            values = [value for curve in found.values() for _, value in curve]
+            values = [value for curve in by_stage.values() for _, value in curve]
             if name == "accuracy":
                 narrow = max(values) - min(values) < 0.05
                 axis.yaxis.set_major_formatter(PercentFormatter(1, None if narrow else 0))

@@ -9,7 +9,7 @@ from lenet.pictures.drawing import draw, layer_name, mosaic, show_image
 
 __all__ = ["draw_filters", "first_filters"]
 
-SHOWN = 64
+MAX_FILTERS = 64
 
 
 def first_filters(
@@ -43,7 +43,7 @@ def draw_filters(path: Path, name: str, kind: str, weights: Tensor, title: str) 
     """Draw weights ``(N, C, H, W)``: of gray images by their sign, of color ones as colors."""
     count, channels, height, width = weights.shape
     # Of many, the strongest: of a layer of units some may have learned nothing.
-    order = weights.flatten(1).norm(dim=1).argsort(descending=True)[:SHOWN].sort().values
+    order = weights.flatten(1).norm(dim=1).argsort(descending=True)[:MAX_FILTERS].sort().values
     weights = weights[order].float().cpu()
     limit = float(weights.abs().flatten().quantile(0.998)) if weights.numel() < 1e7 else 1.0
     limit = limit or 1.0

@@ -44,8 +44,8 @@ class EvaluationCallback(pl.Callback):
         pl_module: pl.LightningModule,
         outputs: Any,
         batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         """Take in a batch of ``validate``."""
         if trainer.state.fn == TrainerFn.VALIDATING:
@@ -57,8 +57,8 @@ class EvaluationCallback(pl.Callback):
         pl_module: pl.LightningModule,
         outputs: Any,
         batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
         """Take in a batch of ``test``."""
         self.on_evaluation_batch_end(trainer, pl_module, outputs, batch)

@@ -108,8 +108,8 @@ def test_decoded_as_it_goes_gives_the_same_images_labels_and_figures(photos, par
 
 def test_what_fits_is_held_in_memory_and_what_does_not_is_decoded_by_workers(photos, monkeypatch):
     assert ImageFolder().in_memory
-    monkeypatch.setattr("lenet.data.sets.folder.MEMORY", 30 * 3 * 32 * 32 - 1)
-    monkeypatch.setattr("lenet.data.memory.num_cores", lambda: 2)
+    monkeypatch.setattr("lenet.data.sets.folder.MAX_BYTES_IN_MEMORY", 30 * 3 * 32 * 32 - 1)
+    monkeypatch.setattr("lenet.data.base.num_cores", lambda: 2)
     data = ImageFolder()
     assert not data.in_memory
     data.setup("fit")

@@ -224,7 +224,7 @@ def test_a_picture_that_cannot_be_drawn_is_named_and_left_out(tmp_path):
     album = Album(str(tmp_path))
     with pytest.warns(UserWarning, match="a.png could not be drawn: RuntimeError: no paint"):
         album.add("a.png", fail)
-    assert not album.made
+    assert not album.paths
     assert not (tmp_path / "a.png").exists()
 
 

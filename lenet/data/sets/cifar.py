@@ -16,7 +16,7 @@ from lenet.errors import UserError
 __all__ = ["CIFAR10", "CIFAR100"]
 
 # In the order of their labels, which is that of the alphabet.
-HUNDRED = """\
+CIFAR100_CLASSES = """\
 apple, aquarium fish, baby, bear, beaver, bed, bee, beetle, bicycle, bottle, bowl, boy, bridge,
 bus, butterfly, camel, can, castle, caterpillar, cattle, chair, chimpanzee, clock, cloud,
 cockroach, couch, crab, crocodile, cup, dinosaur, dolphin, elephant, flatfish, forest, fox, girl,
@@ -94,7 +94,7 @@ class CIFAR100(CIFAR10):
     """
 
     dataset = datasets.CIFAR100
-    classes = tuple(HUNDRED.replace("\n", " ").split(", "))
+    classes = tuple(CIFAR100_CLASSES.replace("\n", " ").split(", "))
     mean = (0.5071, 0.4865, 0.4409)
     std = (0.2673, 0.2564, 0.2762)
 

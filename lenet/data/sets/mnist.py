@@ -70,8 +70,8 @@ class MNIST(ImageDataModule):
             missing = [
                 x.name for half in (False, True) for x in self.files(half) if not x.is_file()
             ]
-            called = ", ".join(missing)  # of both halves: the other would be asked for next
-            fetch(partial(self.download, train), type(self).__name__, self.root, files, called)
+            names = ", ".join(missing)  # of both halves: the other is fetched next
+            fetch(partial(self.download, train), type(self).__name__, self.root, files, names)
         self.read(train=False)  # also before a training: it is too late to refuse them after it
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
@@ -86,11 +86,11 @@ class MNIST(ImageDataModule):
                 f"{'x'.join(map(str, images.shape[1:]))} and {len(labels)} labels, where as many "
                 "28x28 images as labels belong. Delete them to have them downloaded again."
             )
-        least, most = int(labels.min()), int(labels.max())
-        if least < 0 or most >= self.num_classes:
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= self.num_classes:
             raise UserError(
-                f"{files[1]}: the labels go from {least + self.first_label} to "
-                f"{most + self.first_label}, where {type(self).__name__} has {self.num_classes} "
+                f"{files[1]}: the labels go from {low + self.first_label} to "
+                f"{high + self.first_label}, where {type(self).__name__} has {self.num_classes} "
                 f"classes from {self.first_label} on."
             )
         return self.upright(images).unsqueeze(1), labels

@@ -39,8 +39,8 @@ class USPS(ImageDataModule):
     def fetch(self) -> None:
         """Download the files, each checked by its MD5 sum, unless they are there."""
         for train in (True, False):
-            open_in = partial(datasets.USPS, train=train, download=True)
-            fetch(open_in, "USPS", self.root, [self._file(train)])
+            download_to = partial(datasets.USPS, train=train, download=True)
+            fetch(download_to, "USPS", self.root, [self._file(train)])
         self.read(train=False)  # also before a training: it is too late to refuse it after it
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
