@@ -13,7 +13,7 @@ from lenet.data.augmentation import Distortions
 from lenet.models.rbf import BITMAPS
 from lenet.pictures.drawing import INK, RED, draw, mosaic, show_image
 
-GREY = {"cmap": "gray", "vmin": 0, "vmax": 255}
+GRAY = {"cmap": "gray", "vmin": 0, "vmax": 255}
 # What each row of distortions.png shows, and the most that is done.
 DISTORTIONS = {
     "rotation 10 (degrees)": Distortions(rotation=10),
@@ -26,7 +26,7 @@ DISTORTIONS = {
 
 
 def signed(numbers: Tensor) -> dict:
-    """Give the colours of numbers: red above 0, blue below."""
+    """Give the colors of numbers: red above 0, blue below."""
     limit = float(numbers.abs().max())
     return {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
 
@@ -63,7 +63,7 @@ def draw_patch(run: Path, path: Path) -> None:
 
     def picture(figure: Figure) -> None:
         first, *middle, last = figure.subplots(1, 5)
-        show_image(first, digits()[7, 0], **GREY)
+        show_image(first, digits()[7, 0], **GRAY)
         first.set_title("image")
         first.add_patch(Rectangle((column - 0.5, row - 0.5), 5, 5, fill=False, edgecolor=RED))
         for axis, (title, table) in zip(middle, tables.items(), strict=True):
@@ -91,8 +91,8 @@ def draw_convolution(run: Path, path: Path) -> None:
         for row, axes in zip(chosen, figure.subplots(2, len(titles)), strict=True):
             maps = (digits()[7, 0], kernels[row], sums[row], kept[row], pooled[row])
             for axis, title, shown in zip(axes, titles, maps, strict=True):
-                colours = signed((kernels if title == "kernel" else sums)[row])
-                show_image(axis, shown, **(GREY if title == "image" else colours))
+                colors = signed((kernels if title == "kernel" else sums)[row])
+                show_image(axis, shown, **(GRAY if title == "image" else colors))
                 height, width = shown.shape
                 axis.set_title(f"{title}\n{height}x{width}")
 
@@ -108,7 +108,7 @@ def draw_distortions(path: Path) -> None:
             figure.subplots(len(DISTORTIONS), 1), DISTORTIONS.items(), strict=True
         ):
             made = distortions(image.repeat(9, 1, 1, 1), torch.Generator().manual_seed(0))
-            show_image(axis, mosaic(torch.cat([image, made])[:, 0], 10, gap=2, fill=255), **GREY)
+            show_image(axis, mosaic(torch.cat([image, made])[:, 0], 10, gap=2, fill=255), **GRAY)
             axis.set_title(title, loc="left")
 
     draw(path, (6.6, 5.4), picture)
@@ -121,16 +121,16 @@ def draw_codes(run: Path, path: Path) -> None:
         pixels = MNIST().normalize(digits(), model.input_range)
         drawn = nn.Sequential(*list(model.network.children())[:-1])(pixels)
     rows = {
-        "test images": (digits()[:, 0], GREY),
+        "test images": (digits()[:, 0], GRAY),
         "what F6 draws": (drawn.view(10, 12, 7), signed(torch.tensor(1.7))),
         "the ten drawings": (BITMAPS.view(10, 12, 7), signed(torch.tensor(1.7))),
     }
 
     def picture(figure: Figure) -> None:
-        for axis, (title, (images, colours)) in zip(
+        for axis, (title, (images, colors)) in zip(
             figure.subplots(len(rows), 1), rows.items(), strict=True
         ):
-            show_image(axis, mosaic(images, 10, gap=images.shape[2] // 7), **colours)
+            show_image(axis, mosaic(images, 10, gap=images.shape[2] // 7), **colors)
             axis.set_title(title, loc="left")
 
     draw(path, (6.6, 4.2), picture)

@@ -28,7 +28,7 @@ PICTURES = ("curves", "filters", "features", "test_confusion", "test_mistakes", 
 # Digit, pen and paper of each drawing.
 DRAWINGS = (
     *((0, "pencil", "grain"), (1, "pen", "dusty"), (2, "soft", "dark"), (3, "pen", "shadow")),
-    *((4, "thin", "white"), (5, "pen", "gradient"), (6, "soft", "grey"), (8, "thick", "coloured")),
+    *((4, "thin", "white"), (5, "pen", "gradient"), (6, "soft", "gray"), (8, "thick", "colored")),
 )
 
 
@@ -38,7 +38,7 @@ def call(*arguments: str | Path) -> None:
 
 
 def take(picture: Path, name: str, colors: int | None = 128) -> None:
-    """Take over a picture, in no more colours than it needs, or in all of them."""
+    """Take over a picture, in no more colors than it needs, or in all of them."""
     with Image.open(picture) as image:
         few = image.convert("RGB")
         if colors is not None:
@@ -85,7 +85,7 @@ def main() -> None:
         }
         for name, lesson in lessons.items():
             lesson(made)
-            take(made, name, colors=None)  # grey beside red and blue, which mean something
+            take(made, name, colors=None)  # gray beside red and blue, which mean something
         take(predict_drawings(run, Path(folder) / "drawn"), "own")
         if CHROMIUM is None:
             print("docs/images/demo.png is left as it is: there is no chromium.")

@@ -16,12 +16,12 @@ from tests.browser import THREE, Server, draw, opened, wait_for_answer
 IMAGE = Path(__file__).parent / "images" / "demo.png"
 
 
-def make_screenshot(run: Path, path: Path = IMAGE, colours: str = "light") -> None:
-    """Serve a run's page, draw on it, and take its picture in no more colours than it needs."""
+def make_screenshot(run: Path, path: Path = IMAGE, colors: str = "light") -> None:
+    """Serve a run's page, draw on it, and take its picture in no more colors than it needs."""
     server = Server(run.absolute(), Path(os.environ.get("PATH_DATASETS", "data")).absolute())
     path.parent.mkdir(exist_ok=True)
     try:
-        with opened(server.url, colours) as page:
+        with opened(server.url, colors) as page:
             draw(page, THREE)
             wait_for_answer(page, "3")
             page.mouse.move(640, 5)

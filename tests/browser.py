@@ -45,7 +45,7 @@ class Server:
 
 
 @contextmanager
-def opened(url: str, colours: str = "light", scale: int = 1) -> Iterator[Any]:
+def opened(url: str, colors: str = "light", scale: int = 1) -> Iterator[Any]:
     """Open a page that reaches nothing but this machine, and see to it that it tries nothing."""
     from playwright.sync_api import sync_playwright
 
@@ -61,7 +61,7 @@ def opened(url: str, colours: str = "light", scale: int = 1) -> Iterator[Any]:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         context = browser.new_context(
-            viewport=LAPTOP, color_scheme=colours, device_scale_factor=scale
+            viewport=LAPTOP, color_scheme=colors, device_scale_factor=scale
         )
         context.route("**/*", allow_here)
         page = context.new_page()

@@ -55,7 +55,7 @@ FORMS = {
 }
 # The width of the line, as a part of the digit's height.
 PENS = {"thin": 0.025, "pen": 0.07, "thick": 0.16, "soft": 0.1, "pencil": 0.05}
-PAPERS = ("white", "grey", "dark", "gradient", "shadow", "grain", "dusty", "coloured")
+PAPERS = ("white", "gray", "dark", "gradient", "shadow", "grain", "dusty", "colored")
 
 
 @dataclass
@@ -153,7 +153,7 @@ def _on_paper(ink: np.ndarray, paper: str, rng: np.random.Generator) -> Image.Im
     light = np.ones_like(ink)
     sheet, pen = 0.97, rng.uniform(0.05, 0.35)
     noise = 0.01
-    if paper == "grey":
+    if paper == "gray":
         sheet, pen = 0.6, rng.uniform(0.2, 0.4)
     elif paper == "dark":
         sheet, pen = rng.uniform(0.05, 0.25), rng.uniform(0.6, 0.95)
@@ -176,9 +176,9 @@ def _on_paper(ink: np.ndarray, paper: str, rng: np.random.Generator) -> Image.Im
                 radius, 1
             ) ** 2
             image[spot] = rng.uniform(0.1, 0.6)
-    grey = Image.fromarray((255 * image.clip(0, 1)).round().astype(np.uint8))
-    if paper != "coloured":
-        return grey
+    gray = Image.fromarray((255 * image.clip(0, 1)).round().astype(np.uint8))
+    if paper != "colored":
+        return gray
     red, green, blue = (rng.uniform(0.7, 1.0), 1.0, rng.uniform(0.6, 0.9))
-    tints = [grey.point(lambda v, t=t: v * t) for t in (red, green, blue)]
+    tints = [gray.point(lambda v, t=t: v * t) for t in (red, green, blue)]
     return Image.merge("RGB", tints)

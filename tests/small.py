@@ -96,7 +96,7 @@ def write_cifar(root: Path, name: str, monkeypatch, count: int = 40) -> None:
 
 
 def write_image(path: Path, shade: int | tuple[int, int, int], size=(20, 16), seed=0) -> None:
-    """Write an image of a shade or colour with some noise, ``size`` being width and height."""
+    """Write an image of a shade or color with some noise, ``size`` being width and height."""
     path.parent.mkdir(parents=True, exist_ok=True)
     depth = () if isinstance(shade, int) else (3,)
     noise = np.random.default_rng(seed).integers(-20, 21, (size[1], size[0], *depth))
@@ -107,8 +107,8 @@ def write_folder(root: Path, classes=FOLDER_CLASSES, count: int = 10) -> None:
     """Write so many images of each class, of several sizes: a name has a space, another accents."""
     for place, name in enumerate(classes):
         for i in range(count):
-            colour = (40 + 70 * place, 120, 220 - 70 * place)
-            write_image(root / name / f"{i:02}.png", colour, size=(20 + i, 30 - i), seed=i)
+            color = (40 + 70 * place, 120, 220 - 70 * place)
+            write_image(root / name / f"{i:02}.png", color, size=(20 + i, 30 - i), seed=i)
 
 
 def write_data(root: Path, name: str, monkeypatch) -> None:

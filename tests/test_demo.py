@@ -10,10 +10,10 @@ from PIL import Image
 
 import lenet as package
 from lenet.data import ImageDataModule
-from lenet.demo.examples import drawn, of_the_test_set
+from lenet.demo.examples import draw_digits, first_test_images
 from lenet.demo.markup import about_run, bars, layers, source
 from lenet.demo.reader import Reader
-from lenet.demo.server import FIRST, free_port
+from lenet.demo.server import FIRST_PORT, free_port
 from lenet.errors import UserError
 from tests.browser import CHROMIUM, SEVEN, THREE, Server, draw, opened, wait_for_answer
 from tests.conftest import REAL_MNIST, TINY
@@ -39,7 +39,7 @@ def page(reader):
 
 
 def test_a_drawing_is_answered_with_what_the_model_says_of_it_prepared_as_predict_does(reader):
-    image = drawn()[0].image
+    image = draw_digits()[0].image
     answer = reader.read(image)
     data, model = reader.data, reader.model
     images = data.to_size(data.prepare_image(image).unsqueeze(0))
@@ -65,9 +65,9 @@ def test_an_empty_canvas_is_no_digit(page, reader):
 
 def test_a_file_that_is_no_image_has_an_answer_that_says_so(page, tmp_path):
     image, text = tmp_path / "a.png", tmp_path / "b.png"
-    drawn()[0].image.save(image)
+    draw_digits()[0].image.save(image)
     text.write_text("x")
-    assert page.answer_file(str(image)) == page.answer(drawn()[0].image)
+    assert page.answer_file(str(image)) == page.answer(draw_digits()[0].image)
     said, seen = page.answer_file(str(text))
     assert "cannot be read: not an image" in said
     assert "<img" not in seen
@@ -91,9 +91,9 @@ def test_the_accuracy_is_that_of_the_checkpoint_shown(tmp_path):
 
 def test_test_images_are_tried_where_they_are_at_hand_and_never_downloaded(small, monkeypatch):
     monkeypatch.setattr(ImageDataModule, "prepare_data", lambda self: pytest.fail("a download"))
-    assert of_the_test_set(package.MNIST(), 12) == []
+    assert first_test_images(package.MNIST(), 12) == []
     small("MNIST")
-    examples = of_the_test_set(package.MNIST(), 8)
+    examples = first_test_images(package.MNIST(), 8)
     assert [example.name for example in examples] == [f"test image {i}: {i}" for i in range(8)]
     assert examples[0].image.size == (28, 28)
 
@@ -110,8 +110,8 @@ def test_there_is_a_page_for_every_data_set(name, small, monkeypatch):
     kinds = {type(block) for block in page.build().blocks.values()}
     takes_photos = name in ("FashionMNIST", "CIFAR10", "CIFAR100", "ImageFolder")
     assert (gradio.Image in kinds) == takes_photos
-    assert of_the_test_set(data, 1)
-    assert page.answer(drawn()[0].image)[1].count("<img") == 7
+    assert first_test_images(data, 1)
+    assert page.answer(draw_digits()[0].image)[1].count("<img") == 7
 
 
 # How it is served
@@ -152,7 +152,7 @@ def test_a_port_that_is_taken_or_an_address_of_another_machine_is_refused():
 
 
 def test_the_next_free_port_is_taken_where_none_is_asked_for(monkeypatch):
-    monkeypatch.setattr("lenet.demo.server.LAST", FIRST + 20)
+    monkeypatch.setattr("lenet.demo.server.LAST_PORT", FIRST_PORT + 20)
     first = free_port("127.0.0.1", None)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", first))

@@ -138,7 +138,7 @@ def test_a_training_is_exported_and_says_what_it_is(lenet, suffix, recwarn, capl
     done = lenet("export", "--ckpt_path", "best", "--output", f"digits{suffix}")
     assert done.code == 0, done.err
     assert "Run on 1,364 images" in done.out
-    assert "images: float32 (N, 1, 8, 8), grey, in [0, 1]" in done.out
+    assert "images: float32 (N, 1, 8, 8), gray, in [0, 1]" in done.out
     # Nothing beside of PyTorch's and ONNX's own progress.
     assert (len(done.out.splitlines()), len(done.err.splitlines())) == (3, 1)
     assert not list(recwarn)
@@ -162,7 +162,7 @@ def test_a_training_is_exported_and_says_what_it_is(lenet, suffix, recwarn, capl
         "model": "LeNet",
         "data": "Digits",
         "checkpoint": "LeNet-Digits-1/checkpoints/best.ckpt",
-        "input": "images: float32 (N, 1, 8, 8), grey, in [0, 1]",
+        "input": "images: float32 (N, 1, 8, 8), gray, in [0, 1]",
         "output": "probabilities: float32 (N, 10)",
         "lenet": package.__version__,
     }

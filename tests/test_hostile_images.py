@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, ImageDraw
 
-from lenet.data.images.files import NAMED, decode
+from lenet.data.images.files import MAX_NAMED, decode
 from lenet.data.images.user_images import find_images, spreadsheet_safe
 from tests.conftest import QUIET, TINY
 from tests.small import write_folder
@@ -212,7 +212,7 @@ def test_bad_images_of_a_class_are_refused_together(lenet):
     line = done.err.splitlines()[-1]
     # Those of one row of pixels can be trained on. The pipe and the link cannot be read either.
     assert f"mine: {len(bad())} of {16 + len(bad()) + 2} images cannot be read: " in line
-    assert line.endswith(f" and {len(bad()) - NAMED} more. Mend or remove them.")
+    assert line.endswith(f" and {len(bad()) - MAX_NAMED} more. Mend or remove them.")
 
 
 def test_names_of_classes_and_files_stay_within_the_run(lenet):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from lenet.pictures.pairs import MOST, write_pairs
+from lenet.pictures.pairs import draw_pairs
 from tests.conftest import QUIET, TINY
 from tests.small import write_folder, write_image
 
@@ -195,18 +195,16 @@ def test_all_are_on_the_sheet_or_as_many_as_are_asked_for(predict, options, coun
     assert "  and 2 more\n" in done.out
 
 
-def test_a_sheet_of_hundreds_is_made_and_one_of_thousands_is_cut(tmp_path):
+def test_a_sheet_has_a_row_for_four_images(tmp_path):
     file = str(write_one(tmp_path / "1.png"))
     seen = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
     heights = []
-    for count in (8, 104):
-        write_pairs(
-            tmp_path / "sheet.png", count * [file], seen.expand(count, -1, -1, -1), count * ["1"]
-        )
+    for count in (4, 8, 104):
+        seen_by_network = seen.expand(count, -1, -1, -1)
+        draw_pairs(tmp_path / "sheet.png", count * [file], seen_by_network, count * ["1"])
         with Image.open(tmp_path / "sheet.png") as image:
             heights.append(image.height)
-    assert heights[1] == pytest.approx(13 * heights[0], rel=0.01)
-    assert heights[0] / 2 * MOST / 4 < 2**16
+    assert heights[2] - heights[0] == pytest.approx(25 * (heights[1] - heights[0]), rel=0.01)
 
 
 def test_the_saved_picture_is_what_the_network_saw(predict):

@@ -21,20 +21,19 @@ def batch_generator(trainer: pl.Trainer, seed: int) -> torch.Generator:
 
 @dataclass(frozen=True)
 class Distortions:
-    """What is done to every image by random amounts of its own, around its middle.
+    """Random distortions around the center of an image, different for each image.
 
     Reference:
         Elastic distortions are after Simard, Steinkraus and Platt. Best practices for
         convolutional neural networks applied to visual document analysis. ICDAR, 2003.
 
     Args:
-        rotation: Greatest angle, either way, in degrees.
-        scaling: Greatest change of size, as a part of it: 0.1 gives 0.9 to 1.1 times.
-        shear: Greatest angle between what was upright and the vertical, either way, in degrees.
-        translation: Greatest shift along either axis, in pixels.
-        elastic: Standard deviation of the shift of every pixel along either axis, in pixels.
-        elastic_sigma: How far off pixels are shifted much alike, as the standard deviation of a
-            Gaussian, in pixels.
+        rotation: Maximum angle in either direction, in degrees.
+        scaling: Maximum scaling, as a fraction: 0.1 scales by 0.9 to 1.1.
+        shear: Maximum angle of a vertical line to the vertical, in either direction, in degrees.
+        translation: Maximum shift along each axis, in pixels.
+        elastic: Standard deviation of the shift of each pixel along each axis, in pixels.
+        elastic_sigma: Smoothness of these shifts: sigma of the Gaussian, in pixels.
     """
 
     rotation: float = 0.0
@@ -62,8 +61,8 @@ class Distortions:
     def _affine(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         """Give where each pixel comes from ``(N, H, W, 2)``, in coordinates of -1 to 1."""
         shift = self.translation
-        most = torch.tensor([self.rotation, self.scaling, self.shear, shift, shift])
-        amounts = (2 * torch.rand(len(images), 5, generator=generator) - 1) * most
+        maximum = torch.tensor([self.rotation, self.scaling, self.shear, shift, shift])
+        amounts = (2 * torch.rand(len(images), 5, generator=generator) - 1) * maximum
         amounts = amounts.to(images.device, non_blocking=True)
         angle, slant = (amounts[:, i] * (math.pi / 180) for i in (0, 2))
         size = 1 / (1 + amounts[:, 1])

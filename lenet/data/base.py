@@ -1,8 +1,8 @@
-"""What all data modules share: fetch, split, batch, bring to size, normalise.
+"""What all data modules share: fetch, split, batch, bring to size, normalize.
 
-The images stay in memory as they were published, one byte a value. A batch is one index operation,
-and padding or resizing, scaling and normalising are done to a whole batch on its device, so nothing
-in here is done image by image.
+The images stay in memory as they were published, one byte per value. A batch is one index
+operation, and a whole batch is padded or resized, scaled and normalized on its device: nothing is
+done image by image.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image
@@ -21,12 +22,21 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lenet.data.augmentation import Distortions, batch_generator
-from lenet.data.images.files import Framing, square_image
+from lenet.data.images.files import Framing, num_cores, square_image
 from lenet.data.images.handwriting import Handwriting
-from lenet.data.images.ink import LONGEST
+from lenet.data.images.ink import MAX_SIDE
 from lenet.data.images.user_images import UserImages
-from lenet.data.memory import Images, TensorImages, make_loader, per_channel
-from lenet.data.ranges import check_ranges, check_val_size
+from lenet.data.memory import (
+    EVALUATION_FACTOR,
+    EpochSampler,
+    Images,
+    LazyLoader,
+    TensorImages,
+    identity,
+    per_channel,
+    start_worker,
+)
+from lenet.data.ranges import check_ranges
 from lenet.errors import UserError
 from lenet.hyperparameters import keep_plain
 
@@ -47,30 +57,33 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     Args:
         root: Folder of the data sets, or for ImageFolder that of the images. By default the
-            environment variable PATH_DATASETS, or else ``data``.
-        batch_size: Images in a training batch, on every device; in others, four times as many.
-        val_size: Number of training images that are held out for validation. 0 trains on all of
-            them, and keeps the last weights. By default what is usual for the data set.
-        split_seed: Which training images are held out. Another number gives another split.
-        image_size: Height and width that images are brought to, in pixels. By default what the
-            model was built for: 32, or for an MLP what they were published in.
-        resize: Whether smaller images are resized, or else padded with black. By default they are
-            padded to 32 pixels where that suits the data set, and resized to more. Larger ones
-            are always resized.
-        num_workers: Processes that load batches. By default none where the images are in memory,
-            or else as many as there are cores, up to 8.
-        rotation: Greatest random rotation of a training image, either way, in degrees.
-        scaling: Greatest random change of the image's size, as a part: 0.1 gives 0.9 to 1.1 times.
-        shear: Greatest random slant, either way, in degrees.
-        translation: Greatest random shift along either axis, in pixels of ``image_size``.
-        elastic: Standard deviation of a random shift of each pixel that bends an image, in pixels.
-        elastic_sigma: How far off pixels are shifted much alike, in pixels. More bends less.
-        predict_path: Images of your own to predict instead of the test images: a file, a folder or
-            a pattern such as ``'scans/*.png'``.
-        raw: Whether images of your own are taken as they are, not prepared as the data set's were.
+            environment variable PATH_DATASETS, or ``data`` if it is not set.
+        batch_size: Images in a training batch on each device. Other batches have four times as
+            many.
+        val_size: Number of training images that are held out for validation. 0 trains on all
+            images and keeps the last weights. By default the usual number for the data set.
+        split_seed: Seed of the split into training and validation images.
+        image_size: Height and width that images are brought to, in pixels. By default the size
+            that the model was built for: 32, or for an MLP the published size.
+        resize: Whether smaller images are resized (true) or padded with black (false). By default
+            they are padded up to 32 pixels where that suits the data set, and resized beyond.
+            Larger images are always resized.
+        num_workers: Number of processes that load batches. By default 0 if the images are in
+            memory, otherwise the number of cores, up to 8.
+        rotation: Maximum random rotation of training images in either direction, in degrees.
+        scaling: Maximum random scaling, as a fraction: 0.1 scales by 0.9 to 1.1.
+        shear: Maximum random shear in either direction, in degrees.
+        translation: Maximum random shift along each axis, in pixels of ``image_size``.
+        elastic: Strength of random elastic distortions: standard deviation of each pixel's shift,
+            in pixels.
+        elastic_sigma: Smoothness of the elastic distortions: sigma of the Gaussian, in pixels.
+            Larger is gentler.
+        predict_path: Your images, to predict instead of the test images: a file, a folder or a
+            pattern such as ``'scans/*.png'``.
+        raw: Whether your images are used as they are, instead of prepared like the data set's.
 
     Raises:
-        UserError: If a number is out of range, or the data cannot be had.
+        UserError: If a number is out of range, or the data cannot be read or downloaded.
     """
 
     classes: tuple[str, ...]
@@ -153,13 +166,21 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return order[val_size:], order[:val_size]
 
     def num_val(self, available: int) -> int:
-        """Tell how many of so many training images are held out for validation."""
+        """Give the number of validation images that are held out of ``available`` images.
+
+        Raises:
+            UserError: If none would be left to train on.
+        """
         val_size = self.usual_val_size if self.val_size is None else self.val_size
-        check_val_size(val_size, available, type(self).__name__)
+        if val_size >= available:
+            raise UserError(
+                f"--data.val_size {val_size}: {type(self).__name__} has {available} training "
+                "images, of which some must be left to train on."
+            )
         return val_size
 
     def prepare_data(self) -> None:
-        """Fetch the data set, in one process of each machine, unless images are one's own."""
+        """Fetch the data set, in one process of each machine, unless your images are predicted."""
         predicts = self.trainer is not None and self.trainer.state.fn == TrainerFn.PREDICTING
         if not (predicts and self.predict_path is not None):
             self.fetch()
@@ -180,15 +201,13 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             if self.val_size == 0:
                 rank_zero_info(f"Training on all {len(train)} images, none held out to validate on")
         if stage == "predict" and self.predict_path is not None:
-            enough = 2 * max(
-                LONGEST if self.handwriting else 0, self.native_size or self.image_size
-            )
-            self.user_images = UserImages(self.predict_path, self.prepare_image, enough)
-            self.sets["predict"] = TensorImages(self.user_images.images, None, with_index=True)
+            size = self.native_size or self.image_size
+            min_size = 2 * (max(size, MAX_SIDE) if self.handwriting else size)
+            self.user_images = UserImages(self.predict_path, self.prepare_image, min_size)
+            self.sets["predict"] = TensorImages(self.user_images.images, None)
         elif stage in ("test", "predict") and "test" not in self.sets:
             images, labels = self.read(train=False)
-            self.sets["test"] = TensorImages(images, labels)
-            self.sets["predict"] = TensorImages(images, labels, with_index=True)
+            self.sets["test"] = self.sets["predict"] = TensorImages(images, labels)
 
     def prepare_image(self, image: Image.Image) -> Tensor:
         """Bring an image of any size and mode to how those of the data set are as published.
@@ -218,21 +237,51 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return self._loader("test")
 
     def predict_dataloader(self) -> DataLoader:
-        """Serve the test images, each with its index."""
+        """Serve the images to predict: yours if there are any, otherwise the test images."""
         return self._loader("predict")
 
     def _loader(self, name: str, shuffle: bool = False) -> DataLoader:
-        return make_loader(
-            self.sets[name],
-            self.trainer,
-            self.batch_size,
-            self.num_workers,
-            shuffle,
-            self.shared_seed,
+        """Serve the images of a part in batches, those of an evaluation four times as large.
+
+        Raises:
+            UserError: If there are fewer images than devices.
+        """
+        images, trainer, seed = self.sets[name], self.trainer, self.shared_seed
+        num_replicas = trainer.world_size if trainer else 1
+        if num_replicas > len(images):
+            raise UserError(
+                f"--trainer.devices {num_replicas}: more than there are images, {len(images)}. "
+                "Give fewer."
+            )
+        num_workers = self.num_workers
+        if num_workers is None:
+            num_workers = 0 if isinstance(images.images, Tensor) else num_cores()
+        # Evaluation repeats no image to make the devices' shares equal, which would count it twice.
+        sampler = (EpochSampler if shuffle else UnrepeatedDistributedSampler)(
+            images,
+            num_replicas=num_replicas,
+            rank=trainer.global_rank if trainer else 0,
+            shuffle=shuffle,
+            # The epoch is added: neighboring seeds must not be neighboring orders.
+            seed=1_000_003 * seed % 2**62,
+        )
+        if isinstance(sampler, EpochSampler):
+            sampler.trainer, sampler.batch_size = trainer, self.batch_size
+        return LazyLoader(
+            images,
+            batch_size=self.batch_size if shuffle else EVALUATION_FACTOR * self.batch_size,
+            sampler=sampler,
+            num_workers=num_workers,
+            # For the workers. The global one is the network's alone: its dropout can be resumed.
+            generator=torch.Generator().manual_seed(seed),
+            collate_fn=identity,
+            worker_init_fn=start_worker,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=num_workers > 0,
         )
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Bring the images of a batch to size, distort and normalise them, on their device."""
+        """Bring the images of a batch to size, distort and normalize them, on their device."""
         # Of whatever model it is: one that is not ours has no wishes.
         model = self.trainer.lightning_module if self.trainer is not None else None
         dtype = getattr(model, "dtype", torch.float32)  # that of --trainer.precision 64-true

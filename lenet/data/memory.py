@@ -8,15 +8,22 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.utilities.seed import pl_worker_init_function
-from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from lenet.data.images.files import ImageFiles, num_cores
+from lenet.data.images.files import ImageFiles
 from lenet.epoch_position import batches_served
-from lenet.errors import UserError
 
-__all__ = ["Images", "TensorImages", "identity", "make_loader", "per_channel"]
+__all__ = [
+    "EVALUATION_FACTOR",
+    "EpochSampler",
+    "Images",
+    "LazyLoader",
+    "TensorImages",
+    "identity",
+    "per_channel",
+    "start_worker",
+]
 
 # An evaluation keeps nothing for a backward pass: more images fit, and fewer steps are faster.
 EVALUATION_FACTOR = 4
@@ -32,30 +39,25 @@ class TensorImages(Dataset):
             they are asked for.
         labels: Their classes, ``(N,)``, where they are known.
         indices: Which of them these are, in order. By default all.
-        with_index: Whether a batch ends with the images' indices.
     """
 
-    def __init__(
-        self,
-        images: Images,
-        labels: Tensor | None,
-        indices: Tensor | None = None,
-        with_index: bool = False,
-    ):
+    def __init__(self, images: Images, labels: Tensor | None, indices: Tensor | None = None):
         self.images, self.labels = images, labels
         self.indices = torch.arange(len(images)) if indices is None else indices
-        self.with_index = with_index
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitems__(self, positions: list[int]) -> tuple[Tensor, ...]:
-        """Give images ``(N, C, H, W)`` and labels ``(N,)``. DataLoader asks for a batch at once."""
-        chosen = self.indices[torch.tensor(positions)]
-        batch = (self.images[chosen],)
-        if self.labels is not None:
-            batch += (self.labels[chosen],)
-        return (*batch, chosen) if self.with_index else batch
+        """Give images ``(N, C, H, W)``, labels ``(N,)`` if they are known, and indices ``(N,)``.
+
+        DataLoader reads a batch at once. The indices are those among all images.
+        """
+        indices = self.indices[torch.tensor(positions)]
+        images = self.images[indices]
+        if self.labels is None:
+            return images, indices
+        return images, self.labels[indices], indices
 
 
 class EpochSampler(DistributedSampler):
@@ -100,60 +102,6 @@ def start_worker(worker: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pl_worker_init_function(worker)
-
-
-def make_loader(
-    images: TensorImages,
-    trainer: pl.Trainer | None,
-    batch_size: int,
-    num_workers: int | None = None,
-    shuffle: bool = False,
-    seed: int = 0,
-) -> DataLoader:
-    """Serve images in batches.
-
-    Args:
-        images: The images.
-        trainer: The trainer, which knows how many devices share them. By default one does.
-        batch_size: Images in a training batch. Those of an evaluation are four times as large.
-        num_workers: Processes that load batches. By default as many as the images need.
-        shuffle: Whether they are trained on, and served in another order each epoch.
-        seed: Decides the order. It must be the same on all devices.
-
-    Raises:
-        UserError: If there are fewer images than devices.
-    """
-    if num_workers is None:
-        num_workers = 0 if isinstance(images.images, Tensor) else num_cores()
-    num_replicas = trainer.world_size if trainer else 1
-    if num_replicas > len(images):
-        raise UserError(
-            f"--trainer.devices {num_replicas}: more than there are images, {len(images)}. "
-            "Give fewer."
-        )
-    # Evaluation repeats no image to make the devices' shares equal, which would count it twice.
-    sampler = (EpochSampler if shuffle else UnrepeatedDistributedSampler)(
-        images,
-        num_replicas=num_replicas,
-        rank=trainer.global_rank if trainer else 0,
-        shuffle=shuffle,
-        # It adds the epoch: neighbouring seeds must not be neighbouring orders.
-        seed=1_000_003 * seed % 2**62,
-    )
-    if isinstance(sampler, EpochSampler):
-        sampler.trainer, sampler.batch_size = trainer, batch_size
-    return LazyLoader(
-        images,
-        batch_size=batch_size if shuffle else EVALUATION_FACTOR * batch_size,
-        sampler=sampler,
-        num_workers=num_workers,
-        # For the workers. The global one is the network's alone, for its dropout to be resumable.
-        generator=torch.Generator().manual_seed(seed),
-        collate_fn=identity,
-        worker_init_fn=start_worker,
-        pin_memory=torch.cuda.is_available(),
-        persistent_workers=num_workers > 0,
-    )
 
 
 def per_channel(values: Sequence[float], device: torch.device) -> Tensor:

@@ -25,8 +25,8 @@ def describe(data: ImageDataModule, validates: bool = False) -> str:
     Returns:
         Such as ``MNIST`` or ``EMNIST(split='letters')``. Defaults are left out.
     """
-    said = ", ".join(f"{name}={value!r}" for name, value in _chosen(data, validates).items())
-    return type(data).__name__ + (f"({said})" if said else "")
+    options = ", ".join(f"{name}={value!r}" for name, value in _chosen(data, validates).items())
+    return type(data).__name__ + (f"({options})" if options else "")
 
 
 def folder_name(data: ImageDataModule, validates: bool = False) -> str:
@@ -66,17 +66,18 @@ def _selection(
     names = data.selecting
     if names is None:
         shared = inspect.signature(ImageDataModule).parameters
-        own = [name for name in data.hparams if name not in shared and name[0] != "_"]
-        names = ("root", *own) if type(data).fetch is ImageDataModule.fetch else tuple(own)
-    found = {}
+        names = tuple(name for name in data.hparams if name not in shared and name[0] != "_")
+        if type(data).fetch is ImageDataModule.fetch:
+            names = ("root", *names)
+    selection = {}
     for name in dict.fromkeys((*names, *(SPLIT if validates else ()))):
         if name == "root":
             root = options.get(name) or os.environ.get("PATH_DATASETS") or "data"
-            found[name] = os.path.abspath(os.path.expanduser(str(root)))
+            selection[name] = os.path.abspath(os.path.expanduser(str(root)))
         elif name in options:
             usual = getattr(data, "usual_val_size", None) if name == "val_size" else None
-            found[name] = usual if options[name] is None else options[name]
-    return found
+            selection[name] = usual if options[name] is None else options[name]
+    return selection
 
 
 def _chosen(data: ImageDataModule, validates: bool) -> dict[str, Any]:
@@ -84,5 +85,5 @@ def _chosen(data: ImageDataModule, validates: bool) -> dict[str, Any]:
     defaults = {"split_seed": 0, "val_size": getattr(data, "usual_val_size", None)}
     for name, parameter in inspect.signature(type(data)).parameters.items():
         defaults.setdefault(name, parameter.default)
-    found = _selection(data, data.hparams, validates)
-    return {name: value for name, value in found.items() if value != defaults.get(name)}
+    selection = _selection(data, data.hparams, validates)
+    return {name: value for name, value in selection.items() if value != defaults.get(name)}

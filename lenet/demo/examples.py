@@ -1,20 +1,20 @@
 """Images to try on the page: a few drawn ones, and test images where they are at hand."""
 
 from dataclasses import dataclass
-from typing import cast
 
+import numpy as np
+import torch
 from PIL import Image, ImageDraw
-from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
 from lenet.data import ImageDataModule
 from lenet.errors import UserError
 
-__all__ = ["INK", "SIZE", "Example", "drawn", "of_the_test_set"]
+__all__ = ["CANVAS_SIZE", "PEN_WIDTH", "Example", "draw_digits", "first_test_images"]
 
-SIZE = 280  # pixels: height and width of what is drawn on
-INK = 22  # pixels: the pen, so that a digit which fills the canvas has MNIST's stroke
-# Each stroke as points x,y of a square from 0 to 100.
+CANVAS_SIZE = 280  # pixels: height and width of what is drawn on
+PEN_WIDTH = 22  # pixels: the pen, so that a digit which fills the canvas has MNIST's stroke
+# Lines through points "x,y" of a square from 0 to 100.
 _STROKES = {
     "2": ["29,33 34,23 45,17 57,18 66,26 66,38 58,51 45,65 28,81 50,79 74,81"],
     "3": ["31,24 42,17 56,17 65,25 64,36 54,45 43,48 57,51 67,60 66,73 55,82 40,83 29,76"],
@@ -28,7 +28,7 @@ class Example:
     """An image to try.
 
     Args:
-        name: What it is, for who rests on it.
+        name: Its description, shown under the mouse.
         image: The image.
     """
 
@@ -36,39 +36,36 @@ class Example:
     image: Image.Image
 
 
-def drawn() -> list[Example]:
+def draw_digits() -> list[Example]:
     """Draw a few digits as a person does, light on dark."""
     examples = []
     for digit, strokes in _STROKES.items():
-        image = Image.new("L", (SIZE, SIZE))
+        image = Image.new("L", (CANVAS_SIZE, CANVAS_SIZE))
         pen = ImageDraw.Draw(image)
         for stroke in strokes:
-            pairs = [point.split(",") for point in stroke.split()]
-            points = [(int(x) * SIZE / 100, int(y) * SIZE / 100) for x, y in pairs]
-            pen.line(points, fill=255, width=INK)
+            pairs = (point.split(",") for point in stroke.split())
+            points = [(int(x) * CANVAS_SIZE / 100, int(y) * CANVAS_SIZE / 100) for x, y in pairs]
+            pen.line(points, fill=255, width=PEN_WIDTH)
             for x, y in points:  # round joints and ends
-                pen.circle((x, y), INK / 2, fill=255)
+                pen.circle((x, y), PEN_WIDTH / 2, fill=255)
         examples.append(Example(f"{digit}, drawn", image))
     return examples
 
 
-def of_the_test_set(data: ImageDataModule, count: int) -> list[Example]:
-    """Take the first test image of each of so many classes, or none where no data is at hand."""
+def first_test_images(data: ImageDataModule, count: int) -> list[Example]:
+    """Take the first test image of each of ``count`` classes, or none if there is no data."""
     try:
         data.setup("test")  # and no `prepare_data`, which would download
     except (UserError, OSError, RuntimeError):
         return []
-    labels = cast(Tensor, data.sets["test"].labels)  # which test images have
-    first: dict[int, int] = {}
-    for index, label in enumerate(labels.tolist()):
-        if len(first) == min(count, data.num_classes):
-            break
-        first.setdefault(label, index)
-    images = data.sets["test"].images
+    images, labels = data.sets["test"].images, data.sets["test"].labels
+    assert labels is not None
+    indices = np.unique(labels.numpy(), return_index=True)[1]  # the first of each class
+    indices = sorted(np.sort(indices)[:count].tolist(), key=lambda index: int(labels[index]))
     return [
         Example(
-            f"test image {index}: {data.classes[label]}",
-            to_pil_image(images[labels.new_tensor([index])][0]),
+            f"test image {index}: {data.classes[int(labels[index])]}",
+            to_pil_image(images[torch.tensor([index])][0]),
         )
-        for label, index in sorted(first.items())
+        for index in indices
     ]

@@ -1,4 +1,4 @@
-"""The page's parts as HTML: which run it shows, the probabilities, what the layers made of it."""
+"""The page's parts as HTML: which run it shows, the probabilities, the outputs of the layers."""
 
 import base64
 import html
@@ -17,13 +17,13 @@ from lenet import runs
 from lenet.demo.examples import Example
 from lenet.demo.reader import Answer
 from lenet.pictures.drawing import mosaic, to_rgb
-from lenet.pictures.features import Stage
+from lenet.pictures.features import LayerOutput, format_shape
 
 __all__ = ["about_run", "bars", "layers", "source", "thumbnails"]
 
-BARS = 10  # of more classes, the most probable
+MAX_BARS = 10  # of more classes, the most probable
 HEIGHT = 192  # pixels: of a layer on the page
-COLOURS = "inferno"
+COLORS = "inferno"
 EMPTY = "What each layer makes of it appears here."
 
 
@@ -43,75 +43,74 @@ def about_run(model: str, data: str, checkpoint: Path | None) -> str:
 
 def _test_accuracy(file: Path, checkpoint: str) -> float | None:
     try:
-        found = json.loads(file.read_text("utf-8"))
-        # A run that was moved is a run all the same: the name says which of its checkpoints it was.
-        is_of_it = Path(found["checkpoint"]).name == checkpoint
-        return float(found["test/accuracy"]) if is_of_it else None
+        results = json.loads(file.read_text("utf-8"))
+        # By its name alone: the run may have been moved.
+        is_same = Path(results["checkpoint"]).name == checkpoint
+        return float(results["test/accuracy"]) if is_same else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
-def bars(classes: Sequence[str], probabilities: Tensor | None, said: str = "") -> str:
+def bars(classes: Sequence[str], probabilities: Tensor | None, message: str = "") -> str:
     """Draw the probabilities ``(K,)`` as bars that keep their place, and the answer beside them.
 
     Args:
         classes: Names of the classes.
-        probabilities: Theirs, or none where there is no image yet.
-        said: What is said instead of an answer.
+        probabilities: Probabilities of the classes, if there is an image.
+        message: Text in place of an answer.
     """
-    chosen = list(range(min(len(classes), BARS)))
-    most, part = -1, ""
+    chosen = list(range(min(len(classes), MAX_BARS)))
+    answer, part, predicted = message, "", -1
     if probabilities is not None:
-        if len(classes) > BARS:
-            chosen = probabilities.topk(BARS).indices.tolist()
-        most = int(probabilities.argmax())
-        said, part = classes[most], f"{float(probabilities[most]):.1%}"
+        if len(classes) > MAX_BARS:
+            chosen = probabilities.topk(MAX_BARS).indices.tolist()
+        predicted = int(probabilities.argmax())
+        answer, part = classes[predicted], f"{float(probabilities[predicted]):.1%}"
     rows = []
     for i in chosen:
         p = 0.0 if probabilities is None else float(probabilities[i])
         figure = "" if probabilities is None else f"{p:.1%}"
         rows.append(
-            f"<li{' class=most' if i == most else ''}>"
+            f"<li{' class=most' if i == predicted else ''}>"
             f'<span class="name">{html.escape(classes[i])}</span>'
             f'<span class="bar"><i style="width:{100 * p:.2f}%"></i></span>'
             f'<span class="part">{figure}</span></li>'
         )
     long = " long" if max(map(len, classes)) > 2 else ""
-    size = " long" if len(said) > 2 else " none" if probabilities is None else ""
+    size = " long" if len(answer) > 2 else " none" if probabilities is None else ""
     return (
-        f'<div class="answer{long}"><div class="said{size}"><b>{html.escape(said)}</b>'
+        f'<div class="answer{long}"><div class="said{size}"><b>{html.escape(answer)}</b>'
         f'<span class="part">{part}</span></div><ol>{"".join(rows)}</ol></div>'
     )
 
 
 def layers(answer: Answer | None) -> str:
-    """Draw the image as the network saw it, and what each layer made of it."""
+    """Draw the image as the network saw it, and the output of each layer."""
     if answer is None:
         return f'<div class="layers"><p class="empty">{EMPTY}</p></div>'
     seen = np.rint(255 * to_rgb(answer.seen.unsqueeze(0))[0].numpy()).astype(np.uint8)
     figures = [_figure("input", tuple(answer.seen.shape), Image.fromarray(seen))]
-    figures += [_figure(stage.name, stage.shape, _tile(stage)) for stage in answer.layers]
+    figures += [_figure(layer.name, layer.shape, _tile(layer)) for layer in answer.layers]
     return f'<div class="layers">{"".join(figures)}</div>'
 
 
-def _tile(stage: Stage) -> Image.Image:
-    """Colour the maps ``(M, H, W)`` or units ``(U,)`` of a layer, from least to greatest."""
-    values = stage.values
+def _tile(layer: LayerOutput) -> Image.Image:
+    """Color the maps ``(M, H, W)`` or units ``(U,)`` of a layer, from least to greatest."""
+    values = layer.values
     low, high = values.min(), values.max()
     values = (values - low) / (high - low).clamp(min=1e-12)
     if values.ndim == 1:
-        whole = [n for n in range(1, math.isqrt(len(values)) + 1) if len(values) % n == 0]
-        columns = max(whole[-1], math.isqrt(len(values)) // 2)  # in full rows, unless too tall
+        divisors = [n for n in range(1, math.isqrt(len(values)) + 1) if len(values) % n == 0]
+        columns = max(divisors[-1], math.isqrt(len(values)) // 2)  # in full rows, unless too tall
         values = mosaic(values.view(-1, 1, 1), columns, gap=0)
     else:
         values = mosaic(values, max(1, math.isqrt(len(values))), gap=max(1, values.shape[-1] // 16))
-    colours = mpl.colormaps[COLOURS].with_extremes(bad=(0, 0, 0, 0))  # gaps are see-through
-    return Image.fromarray(colours(np.ma.masked_invalid(values.numpy()), bytes=True))
+    colors = mpl.colormaps[COLORS].with_extremes(bad=(0, 0, 0, 0))  # gaps are see-through
+    return Image.fromarray(colors(np.ma.masked_invalid(values.numpy()), bytes=True))
 
 
 def _figure(name: str, shape: tuple[int, ...], image: Image.Image) -> str:
-    maps, *sides = shape
-    size = f"{maps}@{'x'.join(map(str, sides))}" if math.prod(sides) > 1 else f"{maps} units"
+    size = format_shape(shape) if math.prod(shape[1:]) > 1 else f"{shape[0]} units"
     # Whole pixels become whole pixels, where they are few enough to be told apart.
     times = (
         max(1, round(HEIGHT / image.height)) if image.height <= HEIGHT else HEIGHT / image.height

@@ -13,17 +13,19 @@ from PIL import Image
 
 from lenet.data.images.files import error_reason
 from lenet.demo import markup
-from lenet.demo.examples import INK, SIZE, drawn, of_the_test_set
+from lenet.demo.examples import CANVAS_SIZE, PEN_WIDTH, draw_digits, first_test_images
 from lenet.demo.reader import Reader
 from lenet.errors import UserError
 
 __all__ = ["Page"]
 
-EXAMPLES = 12
+NUM_EXAMPLES = 12
 HERE = Path(__file__).parent
 CANVAS = f"""
 <div class="pad">
-  <canvas width="{SIZE}" height="{SIZE}" data-ink="{INK}" aria-label="canvas"></canvas>
+  <canvas
+    width="{CANVAS_SIZE}" height="{CANVAS_SIZE}" data-ink="{PEN_WIDTH}" aria-label="canvas"
+  ></canvas>
   <button class="clear">Clear</button>
   <div class="examples">${{examples}}</div>
 </div>
@@ -41,12 +43,12 @@ class Page:
     def __init__(self, reader: Reader, checkpoint: Path | None):
         self.reader, self.data = reader, reader.data
         self.is_drawn = self.data.handwriting is not None
-        self.asks = self._ask()
+        self.invitation = self._invite()
         names = type(reader.model).__name__, type(self.data).__name__
         self.run = markup.about_run(*names, checkpoint)
         self.title = f"lenet: {names[0]} on {names[1]}"
 
-    def _ask(self) -> str:
+    def _invite(self) -> str:
         classes = self.data.classes
         if self.is_drawn:
             what = "digit" if classes == tuple("0123456789") else "character"
@@ -66,7 +68,7 @@ class Page:
 
     def answer_drawing(self, drawing: str | None) -> tuple[str, str]:
         """Answer for what is on the canvas: a PNG as the browser writes one, or nothing."""
-        return self.answer(decoded(drawing) if drawing else None)
+        return self.answer(decode_png(drawing) if drawing else None)
 
     def answer_file(self, file: str | None) -> tuple[str, str]:
         """Answer for a file that was given, or nothing."""
@@ -76,28 +78,28 @@ class Page:
             with Image.open(file) as image:
                 return self.answer(image)
         except Exception as e:  # what a decoder raises depends on the format and on the damage
-            said = f"cannot be read: {error_reason(e)}"
-            return markup.bars(self.data.classes, None, said), markup.layers(None)
+            message = f"cannot be read: {error_reason(e)}"
+            return markup.bars(self.data.classes, None, message), markup.layers(None)
 
     def build(self) -> gr.Blocks:
         """Lay the page out."""
         with gr.Blocks(title=self.title, analytics_enabled=False, fill_width=True) as page:
             gr.HTML(
-                f'<div class="head"><h1>{html.escape(self.asks)}</h1>'
+                f'<div class="head"><h1>{html.escape(self.invitation)}</h1>'
                 f'<p class="run">{self.run}</p></div>'
             )
             bars, layers = self.answer(None)
             with gr.Row():
                 with gr.Column(scale=0, min_width=282):
-                    given, answer = self._canvas() if self.is_drawn else self._photo()
+                    image, answer = self._canvas() if self.is_drawn else self._photo()
                 with gr.Column(scale=1):
-                    shown = gr.HTML(bars, elem_id="answer")
-            seen = gr.HTML(layers, elem_id="layers")
+                    bars_html = gr.HTML(bars, elem_id="answer")
+            layers_html = gr.HTML(layers, elem_id="layers")
             # While one drawing is read, only the last of those that follow is kept.
-            given.change(
+            image.change(
                 answer,
-                given,
-                [shown, seen],
+                image,
+                [bars_html, layers_html],
                 show_progress="hidden",
                 trigger_mode="always_last",
                 queue=False,
@@ -106,8 +108,8 @@ class Page:
 
     def _canvas(self) -> tuple[Any, Any]:
         digits = self.data.classes == tuple("0123456789")
-        examples = drawn() if digits else []
-        examples += of_the_test_set(self.data, EXAMPLES - len(examples))
+        examples = draw_digits() if digits else []
+        examples += first_test_images(self.data, NUM_EXAMPLES - len(examples))
         canvas = gr.HTML(
             value="",
             html_template=CANVAS,
@@ -121,14 +123,14 @@ class Page:
         photo = gr.Image(
             type="filepath", sources=["upload", "clipboard"], height=280, width=280, label="Image"
         )
-        examples = of_the_test_set(self.data, EXAMPLES)
+        examples = first_test_images(self.data, NUM_EXAMPLES)
         if examples:
             images = [[np.asarray(example.image)] for example in examples]
-            gr.Examples(images, photo, examples_per_page=EXAMPLES, label="Test images")
+            gr.Examples(images, photo, examples_per_page=NUM_EXAMPLES, label="Test images")
         return photo, self.answer_file
 
 
-def decoded(drawing: str) -> Image.Image | None:
+def decode_png(drawing: str) -> Image.Image | None:
     """Read an image out of the address that a canvas gives, or nothing out of anything else."""
     try:
         file = io.BytesIO(base64.b64decode(drawing.partition(",")[2], validate=True))

@@ -14,7 +14,7 @@ from lenet.models import ImageClassifier
 
 __all__ = ["free_port", "serve"]
 
-FIRST, LAST = 7860, 7959  # Gradio's own ports
+FIRST_PORT, LAST_PORT = 7860, 7959  # Gradio's own ports
 FONTS = ("system-ui", "sans-serif")
 FIXED_FONTS = ("ui-monospace", "monospace")
 
@@ -96,7 +96,7 @@ def free_port(host: str, port: int | None) -> int:
     """
     if port is not None and not 0 <= port <= 65535:
         raise UserError(f"--port {port}: must be from 0 to 65535.")
-    for candidate in range(FIRST, LAST + 1) if port is None else [port]:
+    for candidate in range(FIRST_PORT, LAST_PORT + 1) if port is None else [port]:
         try:
             family = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)[0][0]
             with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -113,7 +113,9 @@ def free_port(host: str, port: int | None) -> int:
                     "this machine alone, or give 0.0.0.0 for whoever can reach it."
                 ) from e
     if port is None:
-        raise UserError(f"all ports from {FIRST} to {LAST} are taken: give another with --port.")
+        raise UserError(
+            f"all ports from {FIRST_PORT} to {LAST_PORT} are taken: give another with --port."
+        )
     raise UserError(f"--port {port}: is taken. Leave it out for the next free one.")
 
 

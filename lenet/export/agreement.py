@@ -19,9 +19,9 @@ TOLERANCE = 1e-5  # of a probability
 # A model may differ by four times its own rounding where that is worse, but by no more than the
 # second: the features of LeNet5 are squared and summed, and its probabilities in single precision
 # are 1e-5 from those in double.
-ROUNDING, MOST = 4, 1e-4
+ROUNDING_FACTOR, MAX_TOLERANCE = 4, 1e-4
 BATCH_SIZES = (1, 3, 1000)
-MOST_VALUES = 8_000_000  # of pixels in the check, all test images of MNIST's
+MAX_VALUES = 8_000_000  # of pixels in the check, all test images of MNIST's
 
 
 def classify(model: ImageClassifier, data: ImageDataModule, images: Tensor) -> Tensor:
@@ -32,15 +32,15 @@ def classify(model: ImageClassifier, data: ImageDataModule, images: Tensor) -> T
 
 def batches(data: ImageDataModule, shape: tuple[int, ...]) -> list[Tensor]:
     """Give batches of bytes to compare on: random ones, and test images if there are some."""
-    most = max(8, MOST_VALUES // (shape[0] * shape[1] * shape[2]))
+    max_images = max(8, MAX_VALUES // (shape[0] * shape[1] * shape[2]))
     generator = torch.Generator().manual_seed(0)
     chosen = [
-        torch.randint(256, (min(n, most), *shape), dtype=torch.uint8, generator=generator)
+        torch.randint(256, (min(n, max_images), *shape), dtype=torch.uint8, generator=generator)
         for n in BATCH_SIZES
     ]
     with contextlib.suppress(*FAILURES):  # they are not here, and are not fetched
         images, _ = data.read(train=False)
-        real = images[torch.arange(min(len(images), most))]
+        real = images[torch.arange(min(len(images), max_images))]
         chosen += real.split(1000) if len(real) and real.shape[1:] == shape else []
     return chosen
 
@@ -62,7 +62,9 @@ def compare(
     parts = [(classify(model, data, batch) - run(batch)).abs().max() for batch in images]
     difference, allowed = float(torch.stack(parts).max()), TOLERANCE
     if difference > TOLERANCE:
-        allowed = min(MOST, max(TOLERANCE, ROUNDING * _rounding(model, data, images)))
+        allowed = min(
+            MAX_TOLERANCE, max(TOLERANCE, ROUNDING_FACTOR * _rounding(model, data, images))
+        )
     return difference, allowed
 
 

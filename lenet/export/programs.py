@@ -1,7 +1,7 @@
 """Taking a trained network elsewhere: as ONNX, or as a program of PyTorch's own.
 
 What is written is more than the network. It takes pixels in [0, 1] of the data set's own size,
-brings them to size and normalises them as the data module does, and gives probabilities. A file is
+brings them to size and normalizes them as the data module does, and gives probabilities. A file is
 put in place when it has been run, and has given what the model gives.
 """
 
@@ -11,7 +11,6 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,35 +27,12 @@ from lenet.noise import quiet
 from lenet.runs.weights import read_weights, write_weights
 from lenet.writing import atomic_write
 
-__all__ = ["Metadata", "Program", "check_output", "export"]
+__all__ = ["Program", "check_output", "export"]
 
 # The first whose Resize is antialiased, as the data modules' is. It came out at the end of 2022, so
 # that all runtimes in use read it.
 OPSET = 18
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """What an exported file says of itself.
-
-    Args:
-        classes: Names of the classes, in the order of the probabilities.
-        model: Class of the model.
-        data: Class of the data module that it was trained on.
-        checkpoint: Run and file that the weights are from.
-        input: What goes in.
-        output: What comes out.
-        lenet: Version that wrote it.
-    """
-
-    classes: tuple[str, ...]
-    model: str
-    data: str
-    checkpoint: str
-    input: str
-    output: str
-    lenet: str = __version__
 
 
 class Program(nn.Module):
@@ -84,19 +60,19 @@ def check_output(output: str | Path) -> Path:
     Raises:
         UserError: With the reason.
     """
-    path, said = Path(output).expanduser(), f"--output {output}"
+    path, option = Path(output).expanduser(), f"--output {output}"
     if path.suffix not in (".onnx", ".pt2", ".safetensors"):
-        raise UserError(f"{said}: must end in .onnx, .pt2 or .safetensors.")
+        raise UserError(f"{option}: must end in .onnx, .pt2 or .safetensors.")
     if path.is_dir():
-        raise UserError(f"{said}: is a folder. Name a file in it.")
+        raise UserError(f"{option}: is a folder. Name a file in it.")
     if not path.parent.is_dir():
-        raise UserError(f"{said}: there is no folder {path.parent}. Make it, or name another.")
+        raise UserError(f"{option}: there is no folder {path.parent}. Make it, or name another.")
     if path.exists() and not os.access(path, os.W_OK):
-        raise UserError(f"{said}: is read-only. Name another file.")
+        raise UserError(f"{option}: is read-only. Name another file.")
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing and path.suffix == ".onnx":
         raise UserError(
-            f"{said}: needs {', '.join(missing)}. Type pip install 'lenet[export]', or let the "
+            f"{option}: needs {', '.join(missing)}. Type pip install 'lenet[export]', or let the "
             "file end in .pt2, which needs nothing further."
         )
     return path.absolute()
@@ -112,7 +88,7 @@ def export(
         data: Data module that it was trained on. Its images are not needed, but if there are test
             images, the file is checked on them as well.
         output: File, which ends in .onnx, .pt2 or .safetensors. An existing file is replaced.
-        checkpoint: What the file is to say that its weights are from.
+        checkpoint: Run and file of the weights, to be written into the file.
 
     Returns:
         The file.
@@ -127,15 +103,17 @@ def export(
         return _export_weights(model, data, path)
     size = data.native_size or data.image_size
     shape = (data.in_channels, size, size)
-    channels = "grey" if data.in_channels == 1 else "red, green and blue"
-    metadata = Metadata(
-        classes=tuple(data.classes),
-        model=type(model).__name__,
-        data=type(data).__name__,
-        checkpoint=checkpoint,
-        input=f"images: float32 (N, {', '.join(map(str, shape))}), {channels}, in [0, 1]",
-        output=f"probabilities: float32 (N, {data.num_classes})",
-    )
+    channels = "gray" if data.in_channels == 1 else "red, green and blue"
+    name = type(model).__name__
+    metadata = {  # what the file says of itself
+        "classes": list(data.classes),
+        "model": name,
+        "data": type(data).__name__,
+        "checkpoint": checkpoint,
+        "input": f"images: float32 (N, {', '.join(map(str, shape))}), {channels}, in [0, 1]",
+        "output": f"probabilities: float32 (N, {data.num_classes})",
+        "lenet": __version__,
+    }
     write, load = (_write_onnx, _load_onnx) if path.suffix == ".onnx" else (_write_pt2, _load_pt2)
     try:
         folder = tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-")
@@ -152,7 +130,7 @@ def export(
                 )
             except Exception as e:
                 raise UserError(
-                    f"{metadata.model} cannot be exported: {_reason(e)} See docs/export.md."
+                    f"{name} cannot be exported: {_reason(e)} See docs/export.md."
                 ) from e
             write(program, metadata, file)
             run = load(file)
@@ -161,7 +139,7 @@ def export(
         if not difference <= allowed:  # nor is a NaN
             raise UserError(
                 f"--output {output}: not written, since its probabilities are up to "
-                f"{difference:.2g} off those of {metadata.model}, where {allowed:.2g} is allowed."
+                f"{difference:.2g} off those of {name}, where {allowed:.2g} is allowed."
             )
         os.replace(file, path)
     more = f", more than {TOLERANCE:g} by its own rounding" if difference > TOLERANCE else ""
@@ -169,7 +147,7 @@ def export(
         f"Exported {runs.short_path(path)}, {path.stat().st_size / 1000:,.0f} kB. Run on "
         f"{sum(map(len, images)):,} images, its probabilities are within {difference:.2g} of the "
         f"model's{more}."
-        f"\n  in   {metadata.input}\n  out  {metadata.output}"
+        f"\n  in   {metadata['input']}\n  out  {metadata['output']}"
     )
     return path
 
@@ -195,11 +173,11 @@ def _export_weights(model: ImageClassifier, data: ImageDataModule, path: Path) -
     return path
 
 
-def _write_onnx(program: ExportedProgram, metadata: Metadata, file: Path) -> None:
+def _write_onnx(program: ExportedProgram, metadata: dict[str, Any], file: Path) -> None:
     import onnx
 
     try:
-        made = torch.onnx.export(
+        onnx_program = torch.onnx.export(
             program,
             dynamo=True,
             verbose=False,
@@ -209,10 +187,10 @@ def _write_onnx(program: ExportedProgram, metadata: Metadata, file: Path) -> Non
         )
     except Exception as e:
         raise UserError(
-            f"{metadata.model} cannot be exported as ONNX: {_reason(e)} As .pt2 it can."
+            f"{metadata['model']} cannot be exported as ONNX: {_reason(e)} As .pt2 it can."
         ) from e
-    assert made is not None
-    proto = made.model_proto
+    assert onnx_program is not None
+    proto = onnx_program.model_proto
     # What it says of our source, paths on this machine included, is nobody's business.
     graph = proto.graph
     values = [*graph.input, *graph.output, *graph.value_info]
@@ -224,8 +202,8 @@ def _write_onnx(program: ExportedProgram, metadata: Metadata, file: Path) -> Non
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param == batch:
                 dim.dim_param = "N"
-    said = {"classes": json.dumps(metadata.classes, ensure_ascii=False)}
-    onnx.helper.set_model_props(proto, {**asdict(metadata), **said})
+    classes = json.dumps(metadata["classes"], ensure_ascii=False)
+    onnx.helper.set_model_props(proto, {**metadata, "classes": classes})
     onnx.save(proto, file)
 
 
@@ -238,9 +216,9 @@ def _load_onnx(file: Path) -> Classify:
     )
 
 
-def _write_pt2(program: ExportedProgram, metadata: Metadata, file: Path) -> None:
-    said = json.dumps(asdict(metadata), ensure_ascii=False)
-    torch.export.save(program, file, extra_files={"metadata.json": said})
+def _write_pt2(program: ExportedProgram, metadata: dict[str, Any], file: Path) -> None:
+    description = json.dumps(metadata, ensure_ascii=False)
+    torch.export.save(program, file, extra_files={"metadata.json": description})
 
 
 def _load_pt2(file: Path) -> Classify:
@@ -264,5 +242,5 @@ def _reason(error: Any) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = lines[0] if lines else type(error).__name__
-    return said if said.endswith((".", "!", "?")) else f"{said}."
+    reason = lines[0] if lines else type(error).__name__
+    return reason if reason.endswith((".", "!", "?")) else f"{reason}."

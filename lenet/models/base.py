@@ -133,15 +133,15 @@ class ImageClassifier(pl.LightningModule, ABC):
         """Give the mean loss ``()`` of logits ``(N, num_classes)`` and labels ``(N,)``."""
         return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Give the loss of a batch to the optimizer."""
         return self._step("train", batch)[0]
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Count a batch of the validation set, and give its logits to callbacks."""
         return self._step("val", batch)[1]
 
-    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+    def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Count a batch of the test set, and give its logits to callbacks."""
         return self._step("test", batch)[1]
 
@@ -149,8 +149,8 @@ class ImageClassifier(pl.LightningModule, ABC):
         """Give probabilities ``(N, num_classes)``: the one place with a softmax."""
         return self(batch[0]).softmax(dim=1)
 
-    def _step(self, stage: str, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        images, labels = batch
+    def _step(self, stage: str, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        images, labels = batch[:2]  # and indices, from ImageDataModule
         logits = self(images)
         smoothing = self.label_smoothing if stage == "train" else 0.0
         smoothed = {"label_smoothing": smoothing} if smoothing else {}

@@ -16,10 +16,10 @@ from PIL import Image
 
 from lenet import runs
 
-__all__ = ["Album", "best_weights", "folder_of"]
+__all__ = ["Album", "best_weights", "pictures_folder"]
 
 
-def folder_of(trainer: pl.Trainer) -> str | None:
+def pictures_folder(trainer: pl.Trainer) -> str | None:
     """Give the folder that pictures go to, if any are wanted. Ask on all devices at once."""
     if getattr(trainer, "fast_dev_run", False) or trainer.barebones:
         return None
@@ -27,10 +27,9 @@ def folder_of(trainer: pl.Trainer) -> str | None:
 
 
 class Album:
-    """Some pictures of a run, made one after the other.
+    """The pictures of a run, drawn one after the other.
 
-    One that cannot be drawn is reported and left out: neither the training that is over nor what
-    is still to be done depends on it.
+    A picture that cannot be drawn is reported and left out, so that the command goes on.
 
     Args:
         folder: Folder of the run.
@@ -38,33 +37,33 @@ class Album:
 
     def __init__(self, folder: str):
         self.folder = Path(folder)
-        self.made: list[Path] = []
+        self.paths: list[Path] = []
 
     def add(self, name: str, draw: Callable[..., Path | None], *args: Any) -> None:
-        """Make one, by a function of its path that gives nothing where there is nothing to see."""
+        """Draw a picture with a function of its path, which gives None where nothing is to see."""
         path = self.folder / name
         try:
-            made = draw(path, *args)
+            drawn = draw(path, *args)
         except Exception as e:
             rank_zero_warn(f"{name} could not be drawn: {type(e).__name__}: {e}")
-            made = None
-        if made is None:
-            path.unlink(missing_ok=True)  # what is there is of other weights
+            drawn = None
+        if drawn is None:
+            path.unlink(missing_ok=True)  # an existing picture is of other weights
         else:
-            self.made.append(made)
+            self.paths.append(drawn)
 
     def close(self, trainer: pl.Trainer) -> None:
         """Show them in TensorBoard, and say where they are."""
-        if not self.made:
+        if not self.paths:
             return
         with _board(trainer, self.folder) as board:
-            for path in self.made:
+            for path in self.paths:
                 if board is not None and path.suffix == ".png":
                     with Image.open(path) as image:
                         pixels = np.asarray(image.convert("RGB"))
                     tag = f"pictures/{path.stem}"
                     board.add_image(tag, pixels, trainer.global_step, dataformats="HWC")
-        names = ", ".join(path.name for path in self.made)
+        names = ", ".join(path.name for path in self.paths)
         print(
             f"Pictures in {runs.short_path(self.folder)}:\n{textwrap.indent(names, '  ')}",
             flush=True,

@@ -17,8 +17,8 @@ from lenet.writing import atomic_write
 
 __all__ = ["draw_confusion", "per_class", "write_classes"]
 
-COUNTED = 40  # classes: with more, counts would be too small to read
-LISTED = 10  # most frequent confusions
+MAX_CLASSES_WITH_COUNTS = 40  # classes: with more, counts would be too small to read
+MAX_CONFUSIONS = 10  # most frequent confusions
 
 
 def per_class(counts: Tensor) -> dict[str, Tensor]:
@@ -50,8 +50,8 @@ def write_classes(path: Path, counts: Tensor, classes: Sequence[str]) -> Path:
         writer.writerow(["class", *columns])
         rows = zip(classes, *(column.tolist() for column in columns.values()), strict=True)
         for name, *parts, support in rows:
-            said = ["" if math.isnan(part) else f"{part:.6f}" for part in parts]
-            writer.writerow([spreadsheet_safe(name), *said, support])
+            cells = ["" if math.isnan(part) else f"{part:.6f}" for part in parts]
+            writer.writerow([spreadsheet_safe(name), *cells, support])
     return path
 
 
@@ -62,7 +62,8 @@ def draw_confusion(path: Path, counts: Tensor, classes: Sequence[str], title: st
     frequent confusions are listed beside, since among many classes they are hard to find.
     """
     number = len(classes)
-    cell = 0.42 if number <= 20 else 0.3 if number <= COUNTED else 0.19 if number <= 64 else 0.15
+    has_counts = number <= MAX_CLASSES_WITH_COUNTS
+    cell = 0.42 if number <= 20 else 0.3 if has_counts else 0.19 if number <= 64 else 0.15
     side = max(4.2, cell * number)
     names = [shortened(name, 18) for name in drawable_names(classes)]
     longest = max(map(len, names))
@@ -87,8 +88,8 @@ def _draw_matrix(axis: Axes, counts: Tensor, names: list[str], cell: float) -> N
     hue = torch.tensor(to_rgb(RED)).expand(number, number, 3).clone()
     hue[range(number), range(number)] = torch.tensor(to_rgb(BLUE))
     depth[range(number), range(number)] = shares.diag() * 0.9
-    colours = 1 - depth.unsqueeze(-1) * (1 - hue)
-    axis.imshow(colours.numpy())
+    colors = 1 - depth.unsqueeze(-1) * (1 - hue)
+    axis.imshow(colors.numpy())
     axis.spines[:].set_visible(True)
     size = min(9.0, 72 * cell * 0.62)
     ticks = range(number)
@@ -100,13 +101,13 @@ def _draw_matrix(axis: Axes, counts: Tensor, names: list[str], cell: float) -> N
     axis.set_yticks([i + 0.5 for i in range(number - 1)], minor=True)
     axis.grid(which="minor", linewidth=0.5)
     axis.tick_params(which="minor", length=0)
-    if number > COUNTED:
+    if number > MAX_CLASSES_WITH_COUNTS:
         return
     digits = max(3, len(str(int(counts.max()))))
     size = min(10.0, 72 * cell * 1.4 / digits)
     for i, j in counts.nonzero().tolist():
-        colour = "white" if depth[i, j] > 0.5 else INK
-        axis.text(j, i, str(int(counts[i, j])), ha="center", va="center", size=size, color=colour)
+        color = "white" if depth[i, j] > 0.5 else INK
+        axis.text(j, i, str(int(counts[i, j])), ha="center", va="center", size=size, color=color)
 
 
 def _list_confusions(axis: Axes, counts: Tensor, names: list[str]) -> None:
@@ -114,11 +115,12 @@ def _list_confusions(axis: Axes, counts: Tensor, names: list[str]) -> None:
     total, right = int(counts.sum()), int(counts.diag().sum())
     wrong = counts.clone().fill_diagonal_(0)
     lines = [f"{right:,} of {total:,} right", f"{right / max(total, 1):.2%}", ""]
-    most = wrong.flatten().argsort(descending=True, stable=True)[:LISTED]
-    pairs = [divmod(place, len(names)) for place in most.tolist()]
-    found = [(int(wrong[pair]), *pair) for pair in pairs if wrong[pair]]
-    lines += ["Most frequent mistakes", ""] if found else []
+    order = wrong.flatten().argsort(descending=True, stable=True)[:MAX_CONFUSIONS]
+    frequent = [divmod(place, len(names)) for place in order.tolist()]
+    frequent = [(label, guess) for label, guess in frequent if wrong[label, guess]]
+    lines += ["Most frequent mistakes", ""] if frequent else []
     lines += [
-        f"{shortened(names[i], 14)} taken for {shortened(names[j], 14)}: {n}" for n, i, j in found
+        f"{shortened(names[i], 14)} taken for {shortened(names[j], 14)}: {int(wrong[i, j])}"
+        for i, j in frequent
     ]
     axis.text(0, 1, "\n".join(lines), va="top", transform=axis.transAxes, linespacing=1.5)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from lenet.pictures.drawing import BLUE, GREY, RED, draw
+from lenet.pictures.drawing import BLUE, GRAY, RED, draw
 
 __all__ = ["draw_curves", "read_curves"]
 
@@ -47,10 +47,10 @@ def draw_curves(path: Path, curves: dict[str, Curve], title: str, best: int | No
         figure.suptitle(title)
         axes = figure.subplots(1, len(names), squeeze=False)[0]
         for axis, name in zip(axes, names, strict=True):
-            found = {stage: curves.get(f"{stage}/{name}", []) for stage in STAGES}
-            _draw_one(axis, found, best)
+            by_stage = {stage: curves.get(f"{stage}/{name}", []) for stage in STAGES}
+            _draw_one(axis, by_stage, best)
             axis.set(xlabel="epoch", title=name.capitalize())
-            values = [value for curve in found.values() for _, value in curve]
+            values = [value for curve in by_stage.values() for _, value in curve]
             if name == "accuracy":
                 narrow = max(values) - min(values) < 0.05
                 axis.yaxis.set_major_formatter(PercentFormatter(1, None if narrow else 0))
@@ -67,12 +67,12 @@ def _draw_one(axis: Axes, curves: dict[str, Curve], best: int | None) -> None:
     axis.grid(axis="y")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     for stage, curve in curves.items():
-        label, colour = STAGES[stage]
+        label, color = STAGES[stage]
         if not curve:
             continue
         epochs, values = zip(*curve, strict=True)
         marker = "o" if len(curve) <= 30 else None
-        axis.plot(epochs, values, color=colour, label=label, marker=marker, markersize=3.5)
+        axis.plot(epochs, values, color=color, label=label, marker=marker, markersize=3.5)
     if best is not None:
-        line = {"color": GREY, "linewidth": 1, "linestyle": (0, (3, 3)), "zorder": 0}
+        line = {"color": GRAY, "linewidth": 1, "linestyle": (0, (3, 3)), "zorder": 0}
         axis.axvline(best, label=f"best weights (epoch {best})", **line)

@@ -16,7 +16,8 @@ from lenet.writing import atomic_write
 
 __all__ = [
     "BLUE",
-    "GREY",
+    "DPI",
+    "GRAY",
     "INK",
     "RED",
     "draw",
@@ -28,7 +29,7 @@ __all__ = [
     "to_rgb",
 ]
 
-INK, GREY, BLUE, RED = "#262626", "#8c8c8c", "#2f6690", "#c8553d"
+INK, GRAY, BLUE, RED = "#262626", "#8c8c8c", "#2f6690", "#c8553d"
 DPI = 120
 # Fonts with Chinese, Japanese and Korean, of which a machine may have one: the others are tried
 # where matplotlib's own lacks a character.
@@ -62,12 +63,12 @@ def _style() -> Any:
         "axes.titlesize": 10,
         "axes.titlecolor": INK,
         "axes.labelcolor": INK,
-        "axes.edgecolor": GREY,
+        "axes.edgecolor": GRAY,
         "axes.linewidth": 0.8,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "xtick.color": GREY,
-        "ytick.color": GREY,
+        "xtick.color": GRAY,
+        "ytick.color": GRAY,
         "xtick.labelcolor": INK,
         "ytick.labelcolor": INK,
         "grid.color": "#e4e4e4",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lenet.pictures.drawing import (
     BLUE,
-    GREY,
+    GRAY,
     draw,
     drawable_names,
     layer_name,
@@ -23,30 +23,29 @@ from lenet.pictures.drawing import (
     to_rgb,
 )
 
-__all__ = ["Stage", "draw_features", "stages"]
+__all__ = ["LayerOutput", "draw_features", "evenly_spaced", "format_shape", "layer_outputs"]
 
-LAYERS = 7  # between input and output
-MAPS = 16
-UNITS = 1024
-CLASSES = 10
+MAX_LAYERS = 7  # between input and output
+MAX_MAPS = 16
+MAX_UNITS = 1024
+MAX_CLASSES = 10
 HEIGHT = 4.6  # inches
-# What changes numbers but is no layer of its own: the maps after it are those of the layer before.
-_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+# They have weights but are no layers: the maps after them are those of the layer before.
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _NORMS += (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
-_NO_LAYER = (nn.Flatten, nn.Identity, *_DROPOUTS, nn.FeatureAlphaDropout, *_NORMS)
 _POOLINGS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
-_POOLINGS += (nn.modules.pooling._AdaptiveAvgPoolNd, nn.modules.pooling._AdaptiveMaxPoolNd)
+_POOLINGS += (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
+_POOLINGS += (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
 
 
 @dataclass
-class Stage:
-    """What a layer makes of an image.
+class LayerOutput:
+    """The output of a layer for one image.
 
     Args:
-        name: Of the layer.
+        name: Name of the layer.
         values: Its first maps ``(M, H, W)``, or its units ``(U,)``, after its nonlinearity.
-        shape: Of all of them.
+        shape: Shape of all maps or units.
     """
 
     name: str
@@ -54,41 +53,43 @@ class Stage:
     shape: tuple[int, ...]
 
 
-def stages(model: nn.Module, network: nn.Module, image: Tensor) -> tuple[list[Stage], Tensor]:
-    """Follow an image through a network.
+def layer_outputs(
+    model: nn.Module, network: nn.Module, image: Tensor
+) -> tuple[list[LayerOutput], Tensor]:
+    """Run a network on an image and keep the output of every layer.
 
     Args:
-        model: What is called.
-        network: The part of it whose layers are followed.
+        model: The model to call.
+        network: The part of it whose layers are recorded.
         image: As the model takes it, ``(1, C, H, W)``.
 
     Returns:
-        A stage a layer that has weights or pools, in the order in which they are called, and the
-        logits ``(K,)``.
+        The outputs of all layers that have weights or pool, in the order in which they are called,
+        but for the last, if it gives the logits; and the logits ``(K,)``.
     """
-    found: list[Stage] = []
-    given: list[Tensor] = []  # what each stage gave last, by which it is known what follows it
+    recorded: list[LayerOutput] = []
+    latest: list[Tensor] = []  # of each layer: a nonlinearity after it takes this very tensor
     names = {module: layer_name(name) for name, module in network.named_modules()}
 
-    def look(module: nn.Module, inputs: Any, output: Any) -> None:
+    def record(module: nn.Module, inputs: Any, output: Any) -> None:
         if not isinstance(output, Tensor) or output.ndim not in (2, 4) or len(output) != 1:
             return
         shape = tuple(output.shape[1:])
-        units = math.prod(shape) == shape[0]
-        values = output.detach()[0, : UNITS if units else MAPS].float().cpu().clone()
-        values = values.flatten() if units else values
+        is_units = math.prod(shape) == shape[0]
+        values = output.detach()[0, : MAX_UNITS if is_units else MAX_MAPS].float().cpu().clone()
+        values = values.flatten() if is_units else values
         has_weights = any(True for _ in module.parameters(recurse=False))
-        if (has_weights or isinstance(module, _POOLINGS)) and not isinstance(module, _NO_LAYER):
-            found.append(Stage(names[module], values, shape))
-            given.append(output)
+        if (has_weights or isinstance(module, _POOLINGS)) and not isinstance(module, _NORMS):
+            recorded.append(LayerOutput(names[module], values, shape))
+            latest.append(output)
             return
-        for i in reversed(range(len(found))):  # a nonlinearity need not follow the latest layer
-            if inputs and inputs[0] is given[i] and shape == found[i].shape:
-                found[i].values, given[i] = values, output
+        for i in reversed(range(len(recorded))):  # not always of the last layer
+            if inputs and inputs[0] is latest[i] and shape == recorded[i].shape:
+                recorded[i].values, latest[i] = values, output
                 return
 
     leaves = [module for module in network.modules() if not list(module.children())]
-    hooks = [leaf.register_forward_hook(look) for leaf in leaves]
+    hooks = [leaf.register_forward_hook(record) for leaf in leaves]
     training = model.training
     try:
         with torch.no_grad():
@@ -97,64 +98,64 @@ def stages(model: nn.Module, network: nn.Module, image: Tensor) -> tuple[list[St
         model.train(training)
         for hook in hooks:
             hook.remove()
-    return found, logits.float().cpu()
+    if recorded and math.prod(recorded[-1].shape) == len(logits):
+        recorded.pop()
+    return recorded, logits.float().cpu()
 
 
-def some(found: list[Stage]) -> list[Stage]:
-    """Choose from many layers: the first, the last, and some at even distances in between."""
-    if len(found) <= LAYERS:
-        return found
-    places = [round(i * (len(found) - 1) / (LAYERS - 1)) for i in range(LAYERS)]
-    return [found[place] for place in places]
+def evenly_spaced(layers: list[LayerOutput]) -> list[LayerOutput]:
+    """Choose from many layers: the first, the last, and others at equal distances in between."""
+    if len(layers) <= MAX_LAYERS:
+        return layers
+    places = [round(i * (len(layers) - 1) / (MAX_LAYERS - 1)) for i in range(MAX_LAYERS)]
+    return [layers[place] for place in places]
 
 
 def draw_features(
     path: Path,
     image: Tensor,
-    found: list[Stage],
+    layers: list[LayerOutput],
     logits: Tensor,
     classes: Sequence[str],
     truth: str,
     title: str,
 ) -> Path:
-    """Draw an image ``(1, C, H, W)`` in 0..255, what each layer makes of it, and what comes out.
+    """Draw an image ``(1, C, H, W)`` in 0..255, the output of each layer, and the probabilities.
 
     Args:
-        path: Where to.
+        path: PNG file to write.
         image: The image, at the size that the network sees.
-        found: What the layers make of it.
-        logits: What comes out, ``(K,)``.
-        classes: Their names.
-        truth: Class of the image, as it is to be spelt.
-        title: Of the picture.
+        layers: Outputs of the layers.
+        logits: Output of the network, ``(K,)``.
+        classes: Names of the classes.
+        truth: Class of the image, as it is to be spelled.
+        title: Title of the picture.
     """
-    if found and math.prod(found[-1].shape) == len(classes):
-        found = found[:-1]  # the output, which is drawn as probabilities
-    found = some(found)
-    tiles = [_tile(stage) for stage in found]
+    layers = evenly_spaced(layers)
+    tiles = [_tile(layer) for layer in layers]
     gap = 0.35
-    height = HEIGHT if any(stage.values.ndim == 3 for stage in found) else HEIGHT / 2
-    widths = [1.8, *(_width(stage, tile) for stage, tile in zip(found, tiles, strict=True)), 1.7]
+    height = HEIGHT if any(layer.values.ndim == 3 for layer in layers) else HEIGHT / 2
+    widths = [1.8, *(_width(layer, tile) for layer, tile in zip(layers, tiles, strict=True)), 1.7]
 
     def picture(figure: Figure) -> None:
         figure.suptitle(title)
         figure.get_layout_engine().set(w_pad=0.08)  # type: ignore[union-attr]
         axes: Any = figure.subplots(1, len(widths), width_ratios=widths)
         show_image(axes[0], to_rgb(image)[0])
-        _name(axes[0], "input", tuple(image.shape[1:]))
+        _write_name(axes[0], "input", tuple(image.shape[1:]))
         place = {"ha": "center", "va": "top", "transform": axes[0].transAxes}
         axes[0].text(0.5, -0.03, f"is {shortened(truth, 18)}", fontsize=9.5, **place)
-        for axis, stage, tile, width in zip(axes[1:-1], found, tiles, widths[1:-1], strict=True):
+        for axis, layer, tile, width in zip(axes[1:-1], layers, tiles, widths[1:-1], strict=True):
             show_image(axis, tile, cmap="gray")
-            _name(axis, shortened(stage.name, int(15 * width)), stage.shape)
+            _write_name(axis, shortened(layer.name, int(15 * width)), layer.shape)
         _draw_output(axes[-1], logits, classes)
 
     return draw(path, (sum(widths) + gap * len(widths), height + 1.1), picture)
 
 
-def _tile(stage: Stage) -> Tensor:
-    values = stage.values
-    # Of a layer alike. A few bright spots must not leave the others dark.
+def _tile(layer: LayerOutput) -> Tensor:
+    values = layer.values
+    # One scale for all maps of a layer. A few bright spots must not leave the others dark.
     low, high = values.min(), values.flatten().quantile(0.985 if values.ndim == 3 else 1.0)
     values = ((values - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
     if values.ndim == 1:  # units, in rows that are full if they can be
@@ -166,24 +167,28 @@ def _tile(stage: Stage) -> Tensor:
     return mosaic(values, columns, gap=max(1, values.shape[-1] // 10))
 
 
-def _width(stage: Stage, tile: Tensor) -> float:
+def _width(layer: LayerOutput, tile: Tensor) -> float:
     rows, columns = tile.shape
-    return max(0.75, HEIGHT * columns / rows) if stage.values.ndim == 3 else 1.1
+    return max(0.75, HEIGHT * columns / rows) if layer.values.ndim == 3 else 1.1
 
 
-def _name(axis: Axes, name: str, shape: tuple[int, ...]) -> None:
+def format_shape(shape: tuple[int, ...]) -> str:
+    """Write a shape as in LeCun's figures: ``6@28x28`` maps, or ``120`` units."""
     maps, *sides = shape
-    size = f"{maps}@{'x'.join(map(str, sides))}" if math.prod(sides) > 1 else f"{maps}"
+    return f"{maps}@{'x'.join(map(str, sides))}" if math.prod(sides) > 1 else f"{maps}"
+
+
+def _write_name(axis: Axes, name: str, shape: tuple[int, ...]) -> None:
     axis.set_title(f"{name}\n", fontsize=9, pad=2)
     place = {"ha": "center", "va": "bottom", "transform": axis.transAxes}
-    axis.text(0.5, 1.01, size, fontsize=8, color=GREY, **place)
+    axis.text(0.5, 1.01, format_shape(shape), fontsize=8, color=GRAY, **place)
 
 
 def _draw_output(axis: Axes, logits: Tensor, classes: Sequence[str]) -> None:
     probabilities = logits.softmax(dim=0)
     chosen = list(range(len(classes)))
-    if len(chosen) > CLASSES:
-        chosen = probabilities.topk(CLASSES).indices.tolist()
+    if len(chosen) > MAX_CLASSES:
+        chosen = probabilities.topk(MAX_CLASSES).indices.tolist()
     names = [shortened(name, 12) for name in drawable_names(classes)]
     values = probabilities[chosen].tolist()
     axis.barh(range(len(chosen)), values, color=BLUE, height=0.7)
@@ -192,4 +197,4 @@ def _draw_output(axis: Axes, logits: Tensor, classes: Sequence[str]) -> None:
     axis.invert_yaxis()
     axis.tick_params(length=0)
     axis.spines["bottom"].set_visible(False)
-    _name(axis, "output", (len(classes),))
+    _write_name(axis, "output", (len(classes),))

@@ -9,7 +9,7 @@ from lenet.pictures.drawing import draw, layer_name, mosaic, show_image
 
 __all__ = ["draw_filters", "first_filters"]
 
-SHOWN = 64
+MAX_FILTERS = 64
 
 
 def first_filters(
@@ -40,10 +40,10 @@ def first_filters(
 
 
 def draw_filters(path: Path, name: str, kind: str, weights: Tensor, title: str) -> Path:
-    """Draw weights ``(N, C, H, W)``: of grey images by their sign, of colour ones as colours."""
+    """Draw weights ``(N, C, H, W)``: of gray images by their sign, of color ones as colors."""
     count, channels, height, width = weights.shape
     # Of many, the strongest: of a layer of units some may have learned nothing.
-    order = weights.flatten(1).norm(dim=1).argsort(descending=True)[:SHOWN].sort().values
+    order = weights.flatten(1).norm(dim=1).argsort(descending=True)[:MAX_FILTERS].sort().values
     weights = weights[order].float().cpu()
     limit = float(weights.abs().flatten().quantile(0.998)) if weights.numel() < 1e7 else 1.0
     limit = limit or 1.0
@@ -58,8 +58,8 @@ def draw_filters(path: Path, name: str, kind: str, weights: Tensor, title: str) 
         axis = figure.subplots()
         gap = max(1, height // 8)
         if channels == 3:
-            colours = (0.5 + weights / (2 * limit)).clamp(0, 1).permute(0, 2, 3, 1)
-            show_image(axis, mosaic(colours, columns, gap, fill=1.0))
+            colors = (0.5 + weights / (2 * limit)).clamp(0, 1).permute(0, 2, 3, 1)
+            show_image(axis, mosaic(colors, columns, gap, fill=1.0))
             return
         flat = mosaic(weights.mean(dim=1), columns, gap)
         shades = show_image(axis, flat, cmap="RdBu_r", vmin=-limit, vmax=limit)

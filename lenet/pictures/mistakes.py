@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 
 from lenet.data.memory import Images
-from lenet.pictures.drawing import GREY, RED, draw, drawable_names, shortened, show_image, to_rgb
+from lenet.pictures.drawing import drawable_names, shortened
+from lenet.pictures.sheet import Tile, draw_sheet
 from lenet.pictures.tally import Mistake
 
 __all__ = ["draw_mistakes"]
@@ -23,39 +22,32 @@ def draw_mistakes(
     classes: Sequence[str],
     title: str,
 ) -> Path | None:
-    """Draw some mistakes, each with truth, prediction, confidence and the image's index.
+    """Draw mistakes, each with truth, prediction, confidence and the image's index.
 
     Args:
-        path: Where to.
+        path: PNG file to write. Without mistakes, nothing is written.
         images: All images ``(N, C, H, W)`` in 0..255.
-        mistakes: Which to draw, if there are any.
+        mistakes: The mistakes to draw.
         classes: Names of the classes.
-        title: Of the picture.
+        title: Title of the picture.
     """
     if not mistakes:
         return None
-    seen = to_rgb(images[torch.tensor([index for _, index, _, _ in mistakes])])
     names = [shortened(name, 16) for name in drawable_names(classes)]
-    columns = min(COLUMNS, len(mistakes))
-    rows = -(-len(mistakes) // columns)
-    width = 1.6 if max(map(len, names)) < 6 else 2.1
+    shown = images[torch.tensor([mistake.image_index for mistake in mistakes])]
+    tiles = [
+        Tile(
+            image,
+            title=f"is {names[mistake.label]}",
+            mistake=f"said {names[mistake.prediction]}, {_percent(mistake.confidence)}",
+            caption=f"no. {mistake.image_index}",
+        )
+        for image, mistake in zip(shown, mistakes, strict=True)
+    ]
+    side = 1.5 if max(map(len, names)) < 6 else 2.0
+    return draw_sheet(path, tiles, COLUMNS, side, heading=title)
 
-    def picture(figure: Figure) -> None:
-        figure.suptitle(title)
-        axes: Any = figure.subplots(rows, columns, squeeze=False).flatten()
-        for axis in axes:
-            axis.set_axis_off()
-        for axis, image, (p, i, label, guess) in zip(axes, seen, mistakes, strict=False):
-            show_image(axis, image)
-            axis.set_axis_on()
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-            # Never 100 %, which would be a certainty.
-            sure = f"{min(p, 0.9999):.2%}" if p > 0.995 else f"{p:.1%}"
-            axis.set_title(f"is {names[label]}\n", fontsize=9, pad=3)
-            said = f"said {names[guess]}, {sure}"
-            place = {"ha": "center", "transform": axis.transAxes}
-            axis.text(0.5, 1.03, said, fontsize=9, color=RED, **place)
-            axis.set_xlabel(f"no. {i}", fontsize=7.5, color=GREY, labelpad=2)
 
-    return draw(path, (width * columns, (width + 0.45) * rows + 0.4), picture)
+def _percent(confidence: float) -> str:
+    """Write a confidence, never as 100 %, which would be a certainty."""
+    return f"{min(confidence, 0.9999):.2%}" if confidence > 0.995 else f"{confidence:.1%}"

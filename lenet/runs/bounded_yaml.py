@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from lenet.errors import UserError
+from lenet.runs.renamed_options import rename_in_config
 
 __all__ = ["RefusedYAML", "load", "read_text"]
 
@@ -67,9 +68,10 @@ def load(text: str, loader: Callable[[str], Any] | None = None) -> Any:
     """
     _check(text)
     try:
-        return yaml.load(text, Loader=SafeLoader) if loader is None else loader(text)
+        values = yaml.load(text, Loader=SafeLoader) if loader is None else loader(text)
     except ValueError as e:  # of int() or datetime, to which PyYAML leaves them
         raise yaml.YAMLError("a number or date in it is not valid, such as 2001-99-99") from e
+    return rename_in_config(values)
 
 
 def _check(text: str) -> None:

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from lenet.errors import UserError
+from lenet.runs.renamed_options import rename_options
 from lenet.runs.weights import read_weights
 
 __all__ = [
@@ -68,6 +69,9 @@ def read(path: Path) -> dict[str, Any]:
             f"--ckpt_path {path}: not a checkpoint of lenet: it does not name the model that its "
             "weights belong to."
         )
+    for group, key in _KEYS.items():
+        if isinstance(saved := checkpoint.get(key), dict):
+            checkpoint[key] = rename_options(group, str(saved.get("_class_path")), saved)
     return checkpoint
 
 

@@ -4,23 +4,35 @@ import pytest
 import torch
 
 from lenet import MLP, MNIST, Digits, LeNet
+from lenet.data.memory import TensorImages
 from lenet.errors import UserError
 
 
 def test_batches_are_one_index_operation_on_bytes(mnist_root):
     data = MNIST(root=str(mnist_root), val_size=20, batch_size=16)
     data.setup("fit")
-    images, labels = next(iter(data.train_dataloader()))
+    images, labels, indices = next(iter(data.train_dataloader()))
     assert images.dtype == torch.uint8
     assert images.shape == (16, 1, 28, 28)
     assert labels.dtype == torch.int64
+    train = data.sets["train"]
+    assert images.equal(train.images[indices])
+    assert labels.equal(train.labels[indices])
+    assert set(indices.tolist()) <= set(train.indices.tolist())
+
+
+def test_images_without_labels_have_their_indices():
+    images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1)
+    served = TensorImages(images, None, indices=torch.tensor([4, 2, 5]))
+    batch, indices = served.__getitems__([2, 0])
+    assert batch.flatten().tolist() == indices.tolist() == [5, 4]
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_every_training_image_is_served_once_an_epoch_and_shuffled(num_workers):
     data = Digits(batch_size=100, num_workers=num_workers)
     data.setup("fit")
-    served = torch.cat([labels for _, labels in data.train_dataloader()])
+    served = torch.cat([labels for _, labels, _ in data.train_dataloader()])
     in_order = data.sets["train"].labels[data.sets["train"].indices]
     assert served.bincount().equal(in_order.bincount())
     assert not served.equal(in_order)

@@ -42,7 +42,7 @@ def test_images_are_bytes_of_the_right_channels_and_labels_are_classes(small, na
         assert set(labels.tolist()) <= set(range(data.num_classes))
     data.setup("fit")
     assert len(data.mean) == len(data.std) == data.in_channels
-    images, _ = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    images, *_ = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
     assert images.shape[1:] == (data.in_channels, 32, 32)
     assert images.dtype == torch.float32
 

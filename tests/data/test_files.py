@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lenet.data.images.files import ImageFiles, decode, is_colour
+from lenet.data.images.files import ImageFiles, decode, is_color
 from lenet.errors import UserError
 from tests.small import write_image
 
@@ -40,12 +40,12 @@ def test_crop_keeps_the_middle_pad_keeps_all_and_stretch_distorts(tmp_path):
     assert stretch[:, :7].eq(0).all()
 
 
-def test_grey_becomes_three_equal_channels_and_colour_becomes_its_luma(tmp_path):
-    write_image(tmp_path / "grey.png", 90)
+def test_gray_becomes_three_equal_channels_and_color_becomes_its_luma(tmp_path):
+    write_image(tmp_path / "gray.png", 90)
     Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "red.png")
-    grey = decode(str(tmp_path / "grey.png"), 3, 32)
-    assert grey[0].equal(grey[1])
-    assert grey[0].equal(grey[2])
+    gray = decode(str(tmp_path / "gray.png"), 3, 32)
+    assert gray[0].equal(gray[1])
+    assert gray[0].equal(gray[2])
     assert decode(str(tmp_path / "red.png"), 1, 32).unique().tolist() == [76]  # 0.299 * 255
 
 
@@ -74,24 +74,24 @@ def test_sixteen_bits_keep_their_upper_eight(tmp_path):
         (np.array([[0, 200], [256, 65535]], np.float32), [0, 0, 1, 255]),
     ],
 )
-def test_grey_of_32_bits_becomes_8(tmp_path, values, bytes_):
+def test_gray_of_32_bits_becomes_8(tmp_path, values, bytes_):
     Image.fromarray(values).save(tmp_path / "a.tif")
     assert decode(str(tmp_path / "a.tif"), 1, 2).flatten().tolist() == bytes_
 
 
 @pytest.mark.parametrize("value", [-1.0, 1e6, np.nan])
-def test_grey_of_which_white_is_not_known_is_refused(tmp_path, value):
+def test_gray_of_which_white_is_not_known_is_refused(tmp_path, value):
     Image.fromarray(np.array([[0, value]], np.float32)).save(tmp_path / "a.tif")
     with pytest.raises(ValueError, match="save it with 8 or 16 bits"):
         decode(str(tmp_path / "a.tif"), 1, 2)
 
 
-def test_colour_is_told_from_the_header(tmp_path):
-    for mode, colour in (("1", 0), ("L", 0), ("LA", 0), ("RGB", 1), ("RGBA", 1), ("P", 1)):
+def test_color_is_told_from_the_header(tmp_path):
+    for mode, color in (("1", 0), ("L", 0), ("LA", 0), ("RGB", 1), ("RGBA", 1), ("P", 1)):
         halves(8, 8, mode).save(tmp_path / "a.png")
-        assert is_colour(str(tmp_path / "a.png")) == bool(colour)
+        assert is_color(str(tmp_path / "a.png")) == bool(color)
     Image.new("I;16", (8, 8)).save(tmp_path / "a.png")
-    assert not is_colour(str(tmp_path / "a.png"))
+    assert not is_color(str(tmp_path / "a.png"))
 
 
 def test_all_at_once_is_the_same_as_each_when_it_is_asked_for(tmp_path):

@@ -108,8 +108,8 @@ def test_decoded_as_it_goes_gives_the_same_images_labels_and_figures(photos, par
 
 def test_what_fits_is_held_in_memory_and_what_does_not_is_decoded_by_workers(photos, monkeypatch):
     assert ImageFolder().in_memory
-    monkeypatch.setattr("lenet.data.sets.folder.MEMORY", 30 * 3 * 32 * 32 - 1)
-    monkeypatch.setattr("lenet.data.memory.num_cores", lambda: 2)
+    monkeypatch.setattr("lenet.data.sets.folder.MAX_BYTES_IN_MEMORY", 30 * 3 * 32 * 32 - 1)
+    monkeypatch.setattr("lenet.data.base.num_cores", lambda: 2)
     data = ImageFolder()
     assert not data.in_memory
     data.setup("fit")
@@ -131,16 +131,16 @@ def test_mean_and_deviation_are_those_of_the_training_images_alone(photos):
     assert ImageFolder(mean=[0.5] * 3, std=[0.1] * 3).mean == (0.5, 0.5, 0.5)
 
 
-def test_grey_and_colour_mixed_become_colour_and_grey_alone_stays_grey(photos):
+def test_gray_and_color_mixed_become_color_and_gray_alone_stays_gray(photos):
     split_up(photos)
     for image in photos.rglob("*.png"):
         write_image(image, 90)
     assert ImageFolder().in_channels == 1
-    # A colour among what is tested changes nothing: a training never saw one.
+    # A color among what is tested changes nothing: a training never saw one.
     write_image(photos / "test" / "night" / "02.png", (200, 0, 0))
     assert ImageFolder().in_channels == 1
-    assert ImageFolder(colour=True).in_channels == 3
+    assert ImageFolder(color=True).in_channels == 3
     write_image(photos / "train" / "night" / "07.png", (200, 0, 0))
     assert ImageFolder().in_channels == 3
     assert served(ImageFolder())["train"][0].shape == (15, 3, 32, 32)
-    assert served(ImageFolder(colour=False))["train"][0].shape == (15, 1, 32, 32)
+    assert served(ImageFolder(color=False))["train"][0].shape == (15, 1, 32, 32)

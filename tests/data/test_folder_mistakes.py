@@ -202,7 +202,7 @@ def test_other_classes_than_the_checkpoints_are_refused(lenet, photos):
 
 
 def test_a_checkpoint_for_another_number_of_classes_says_how_many(lenet, photos):
-    assert lenet("fit", *FOLDER, "--data.colour", "false").code == 0
+    assert lenet("fit", *FOLDER, "--data.color", "false").code == 0
     line = the_line(lenet, "test", "--data", "Digits", *FOLDER[-4:])
     assert "was trained for 3 classes, where the data has 10" in line
     with pytest.raises(UserError, match="train has the 3 classes 'blue sky', 'night', 'été'"):

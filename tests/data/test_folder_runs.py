@@ -82,7 +82,7 @@ def test_a_checkpoint_keeps_figures_and_names_as_plain_values(lenet, photos):
     data.setup("fit")
     assert kept["class_names"] == list(FOLDER_CLASSES)
     assert (kept["mean"], kept["std"]) == (list(data.mean), list(data.std))
-    assert kept["colour"] is True
+    assert kept["color"] is True
 
 
 def test_a_run_is_gone_on_with_and_repeated_from_its_config(lenet, photos):

@@ -57,7 +57,7 @@ def test_a_hair_and_a_beam_become_strokes_as_of_mnist():
     assert 3 < widths[3] < 5
 
 
-def test_edges_are_grey_and_strokes_are_white():
+def test_edges_are_gray_and_strokes_are_white():
     image = Image.new("L", (333, 333), 240)
     ImageDraw.Draw(image).ellipse((40, 40, 290, 290), outline=90, width=30)
     found = Handwriting(28, 20).prepare(image)

@@ -22,9 +22,9 @@ def seven(size: int = 200, paper: int = 255, ink: int = 20) -> Image.Image:
     return image
 
 
-def alpha_of(image: Image.Image, colour: str) -> Image.Image:
-    """The same as ink on nothing, of one colour."""
-    drawn = Image.new("RGBA", image.size, colour)
+def alpha_of(image: Image.Image, color: str) -> Image.Image:
+    """The same as ink on nothing, of one color."""
+    drawn = Image.new("RGBA", image.size, color)
     drawn.putalpha(image.point(lambda value: 255 - value))
     return drawn
 
@@ -39,14 +39,14 @@ def floating(image: Image.Image) -> Image.Image:
     return Image.fromarray(values)
 
 
-def on_colour(paper: str, ink: str) -> Image.Image:
+def on_color(paper: str, ink: str) -> Image.Image:
     image = Image.new("RGB", (200, 200), paper)
     image.paste(Image.new("RGB", (200, 200), ink), mask=seven(ink=0).point(lambda v: 255 - v))
     return image
 
 
 SAME = {
-    "grey": seven(),
+    "gray": seven(),
     "light on dark": seven(paper=30, ink=220),
     "faint": seven(paper=120, ink=90),
     "RGB": seven().convert("RGB"),
@@ -62,9 +62,9 @@ SAME = {
     "black on nothing": alpha_of(seven(), "black"),
     "white on nothing": alpha_of(seven(), "white"),
     "transparent palette": alpha_of(seven(), "black").quantize(8),
-    "grey with alpha": alpha_of(seven(), "black").convert("LA"),
-    "yellow on white": on_colour("white", "yellow"),
-    "red on green": on_colour("#009000", "#d00000"),
+    "gray with alpha": alpha_of(seven(), "black").convert("LA"),
+    "yellow on white": on_color("white", "yellow"),
+    "red on green": on_color("#009000", "#d00000"),
     "small": seven(40),
     "large": seven(3000),
 }
@@ -118,7 +118,7 @@ def test_a_blank_sheet_is_refused_whatever_it_is_like(paper):
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "LA", "P", "I;16", "I", "F"])
 @pytest.mark.parametrize("size", [(1, 1), (3, 90), (200, 200)])
-def test_an_image_of_one_colour_is_refused_in_any_mode(mode, size):
+def test_an_image_of_one_color_is_refused_in_any_mode(mode, size):
     with pytest.raises(UserError, match="nothing is drawn in it"):
         MNISTS.prepare(Image.new(mode, size))
 

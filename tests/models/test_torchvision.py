@@ -37,15 +37,15 @@ def test_every_family_is_sized_to_channels_and_classes(name, size, channels):
     assert last.weight.shape[0] == 7
 
 
-def test_a_grey_image_gives_what_it_gave_as_a_colour_one():
+def test_a_gray_image_gives_what_it_gave_as_a_color_one():
     for channels in (1, 2):
         torch.manual_seed(0)
-        colour = TorchvisionModel("alexnet", in_channels=3, image_size=64).eval()
+        color = TorchvisionModel("alexnet", in_channels=3, image_size=64).eval()
         torch.manual_seed(0)
         other = TorchvisionModel("alexnet", in_channels=channels, image_size=64).eval()
-        grey = torch.randn(2, 1, 64, 64)
+        gray = torch.randn(2, 1, 64, 64)
         torch.testing.assert_close(
-            other(grey.expand(-1, channels, -1, -1)), colour(grey.expand(-1, 3, -1, -1))
+            other(gray.expand(-1, channels, -1, -1)), color(gray.expand(-1, 3, -1, -1))
         )
 
 
@@ -125,8 +125,8 @@ def test_weights_are_fetched_when_a_training_starts_and_only_then(monkeypatch):
     found = model.network.state_dict()
     middle = "features.5.block.0.0.weight"
     torch.testing.assert_close(found[middle], published[middle])
-    grey = published["features.0.0.weight"].sum(dim=1, keepdim=True)
-    torch.testing.assert_close(found["features.0.0.weight"], grey)
+    gray = published["features.0.0.weight"].sum(dim=1, keepdim=True)
+    torch.testing.assert_close(found["features.0.0.weight"], gray)
     assert found["classifier.3.weight"].shape == (10, 1024)
     fit.save_checkpoint("mine.ckpt")
     trainer(max_epochs=2, enable_checkpointing=False).fit(

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.data import DataLoader, TensorDataset
 
 import lenet as package
 from lenet.errors import UserError
@@ -49,7 +50,7 @@ def test_a_run_of_any_model_leaves_every_picture_also_in_tensorboard(lenet, mode
 
 
 @pytest.mark.parametrize("data", ["CIFAR100", "EMNIST", "ImageFolder"])
-def test_colours_many_classes_and_files_on_disk_are_drawn(lenet, small, data):
+def test_colors_many_classes_and_files_on_disk_are_drawn(lenet, small, data):
     root = small(data)
     args = ["--data.root", str(root), "--data.in_memory", "false", "--data.num_workers", "0"]
     done = lenet("run", *BRIEF, "--data", data, *(args if data == "ImageFolder" else []))
@@ -178,6 +179,26 @@ def test_a_step_of_ones_own_that_gives_no_logits_is_no_error(lenet):
     assert pictures(Path("runs/Mine-Digits-1")) == OF_FIT | OF_VALIDATE
 
 
+class PlainDigits(package.Digits):
+    """Digits whose batches have no indices."""
+
+    def test_dataloader(self) -> DataLoader:
+        test = self.sets["test"]
+        return DataLoader(TensorDataset(test.images, test.labels), batch_size=100)
+
+
+def test_batches_without_indices_have_a_confusion_matrix_and_no_mistakes(tmp_path):
+    trainer = package.Trainer(
+        logger=False,
+        accelerator="cpu",
+        enable_progress_bar=False,
+        callbacks=[Pictures()],
+        default_root_dir=tmp_path,
+    )
+    trainer.test(package.LeNet(), datamodule=PlainDigits())
+    assert pictures(tmp_path) == {"test_confusion.png", "test_classes.csv"}
+
+
 def test_best_weights_are_lent_and_taken_back(lenet):
     assert lenet("fit", *DIGITS, *SILENT).code == 0
     model, trainer = package.LeNet(), package.Trainer(logger=False, accelerator="cpu")
@@ -200,7 +221,7 @@ def test_a_picture_that_cannot_be_drawn_is_named_and_left_out(tmp_path):
     album = Album(str(tmp_path))
     with pytest.warns(UserWarning, match="a.png could not be drawn: RuntimeError: no paint"):
         album.add("a.png", fail)
-    assert not album.made
+    assert not album.paths
     assert not (tmp_path / "a.png").exists()
 
 

@@ -86,8 +86,8 @@ def test_any_number_of_classes_is_drawn_with_a_size_to_read_it(tmp_path, drawn, 
 def test_right_is_blue_and_wrong_is_red(tmp_path, drawn):
     draw_confusion(tmp_path / "c.png", COUNTS, "abc", "title")
     [image] = drawn[0].axes[0].get_images()
-    colours = torch.as_tensor(image.get_array())
-    red, _, blue = colours.unbind(-1)
+    colors = torch.as_tensor(image.get_array())
+    red, _, blue = colors.unbind(-1)
     assert blue[0, 0] > red[0, 0]
     assert red[0, 1] > blue[0, 1]
-    assert colours[2].min() == 1  # of a class without images
+    assert colors[2].min() == 1  # of a class without images

@@ -15,16 +15,16 @@ def test_a_mosaic_has_its_images_in_rows_with_gaps_between():
     assert mosaic(images, columns=3, gap=0).tolist() == [[1, 1, 2, 2, 3, 3]]
 
 
-def test_a_mosaic_of_colours_keeps_their_channels():
+def test_a_mosaic_of_colors_keeps_their_channels():
     images = torch.rand(3, 4, 5, 3)
     laid = mosaic(images, columns=2, gap=2, fill=1.0)
     assert laid.shape == (10, 12, 3)
     assert laid[6:10, :5].equal(images[2])
 
 
-def test_images_of_any_channels_are_shown_as_colours():
-    grey = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2)
-    assert to_rgb(grey).tolist() == [[[[0, 0, 0], [1, 1, 1]]]]
+def test_images_of_any_channels_are_shown_as_colors():
+    gray = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2)
+    assert to_rgb(gray).tolist() == [[[[0, 0, 0], [1, 1, 1]]]]
     assert to_rgb(torch.zeros(2, 3, 4, 5, dtype=torch.uint8)).shape == (2, 4, 5, 3)
     assert to_rgb(torch.zeros(2, 4, 4, 5, dtype=torch.uint8)).shape == (2, 4, 5, 3)
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from lenet import Digits, load
-from lenet.pictures.predictions import write_images, write_sheet, write_table
+from lenet.pictures.predictions import draw_predictions, write_images, write_table
 from tests.conftest import QUIET, TINY
 
 
@@ -89,7 +89,8 @@ def test_the_table_has_the_names_of_images_that_have_one(tmp_path):
 @pytest.mark.parametrize("wrong", [True, False])
 def test_only_wrong_predictions_are_marked_red(tmp_path, wrong):
     images = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
-    write_sheet(tmp_path / "sheet.png", images, ["a", "b", "c"], [False, wrong, False])
+    right = [True, not wrong, True]
+    draw_predictions(tmp_path / "sheet.png", images, ["a", "b", "c"], ["a", "a", "c"], right)
     with Image.open(tmp_path / "sheet.png") as image:
         red, green, _ = np.moveaxis(np.asarray(image.convert("RGB")).astype(int), -1, 0)
     assert ((red - green) > 100).any() == wrong

@@ -3,7 +3,7 @@ from torch import tensor
 from torch.utils.data import DataLoader
 
 from lenet.data.memory import TensorImages, identity
-from lenet.pictures.tally import Tally, WorstMistakes, _together
+from lenet.pictures.tally import Tally, WorstMistakes, _concatenate
 
 
 def logits(*probabilities) -> torch.Tensor:
@@ -32,7 +32,7 @@ def test_no_more_is_held_than_asked_for_however_many_are_wrong():
         indices = torch.arange(start, start + 100)
         worst.update(torch.randn(100, 10), torch.full((100,), 11), indices)
     assert worst.confidence.shape == (4,)
-    assert worst.which.shape == (4, 3)
+    assert worst.index_label_prediction.shape == (4, 3)
 
 
 def test_what_two_devices_found_becomes_one_list():
@@ -40,8 +40,9 @@ def test_what_two_devices_found_becomes_one_list():
     one.update(logits([0.9, 0.1], [0.8, 0.2]), tensor([1, 1]), tensor([0, 2]))
     other.update(logits([0.85, 0.15]), tensor([1]), tensor([1]))
     both = WorstMistakes(2)
-    both.confidence = _together(torch.stack([one.confidence, other.confidence]))
-    both.which = _together(torch.stack([one.which, other.which]))
+    both.confidence = _concatenate(torch.stack([one.confidence, other.confidence]))
+    rows = torch.stack([one.index_label_prediction, other.index_label_prediction])
+    both.index_label_prediction = _concatenate(rows)
     assert len(both.confidence) == 4
     both._update_count = 1
     assert [index for _, index, _, _ in both.compute()] == [0, 1]
@@ -53,10 +54,9 @@ def test_a_tally_counts_every_image_and_knows_which_is_which():
     served = TensorImages(images, labels, indices=tensor([5, 3, 4, 0]))
     sampler = [3, 1, 2]  # of which this device has three, in its own order: images 0, 3, 4
     loader = DataLoader(served, batch_size=2, sampler=sampler, collate_fn=identity)
-    tally = Tally(2, 5, loader, torch.device("cpu"))
-    for _, batch_labels in loader:  # all are said to be 1
-        tally.update(logits([0.2, 0.8]).expand(len(batch_labels), 2), batch_labels)
+    tally = Tally(2, 5, torch.device("cpu"))
+    for _, batch_labels, indices in loader:  # all are predicted to be 1
+        tally.update(logits([0.2, 0.8]).expand(len(indices), 2), batch_labels, indices)
     counts, mistakes = tally.compute()
     assert counts.tolist() == [[0, 2], [0, 1]]
     assert [row[1:] for row in mistakes] == [(0, 0, 1), (4, 0, 1)]
-    assert tally.images is images

@@ -1,4 +1,4 @@
-"""Image files of any size and kind, brought to one size and to grey or colour.
+"""Image files of any size and kind, brought to one size and to gray or color.
 
 What a file becomes depends on the file and the options alone, so that it is the same whether all
 are decoded beforehand or each when it is asked for.
@@ -7,9 +7,9 @@ are decoded beforehand or each when it is asked for.
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,21 +23,25 @@ __all__ = [
     "Framing",
     "ImageFiles",
     "decode",
+    "decode_all",
     "error_reason",
-    "is_colour",
+    "is_color",
     "num_cores",
     "open_image",
-    "readable",
+    "readable_formats",
     "square_image",
 ]
 
 Framing = Literal["crop", "pad", "stretch"]
-GREY = ("1", "L", "LA", "La", "I", "F")
-NAMED = 3  # broken files that a message names
+GRAY_MODES = ("1", "L", "LA", "La", "I", "F")
+MAX_NAMED = 3  # broken files that a message names
 # Formats that Pillow does not decode itself: stubs, and one that it starts Ghostscript for.
 NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
-LARGE = 25_000_000  # pixels: an image of more takes up to gigabytes, so one is decoded at a time
-SLAB = 1024  # rows that are worked on together
+LARGE_IMAGE = (
+    25_000_000  # pixels: more take up to gigabytes, so one such image is decoded at a time
+)
+ROWS_AT_ONCE = 1024  # rows that are worked on together
+IMAGES_AT_ONCE = 1024  # images that are decoded before the next are begun
 _one_large = threading.Lock()
 
 
@@ -47,7 +51,7 @@ class ImageFiles:
     Args:
         root: Folder that the paths start from.
         paths: The files.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for gray, 3 for color.
         size: Height and width that they are brought to, in pixels.
         framing: How, see :func:`decode`.
     """
@@ -63,7 +67,7 @@ class ImageFiles:
         return len(self.paths)
 
     def __getitem__(self, indices: Tensor) -> Tensor:
-        """Decode some: images ``(N, C, H, W)``, ``uint8``."""
+        """Decode the images of these indices: ``(N, C, H, W)``, ``uint8``."""
         images = torch.empty(len(indices), *self.shape[1:], dtype=torch.uint8)
         for image, index in zip(images, indices.tolist(), strict=True):
             image.copy_(self._decode(index))
@@ -85,22 +89,19 @@ class ImageFiles:
         images = torch.empty(*self.shape, dtype=torch.uint8) if keep else None
         sums = torch.zeros(2, *self.shape[:2], dtype=torch.int64)
         broken: list[str] = []
-        with ThreadPoolExecutor(num_cores()) as pool:  # Pillow decodes outside of Python's lock
-            for start in range(0, len(self), 1024):
-                part = range(start, min(start + 1024, len(self)))
-                for i, found in zip(part, pool.map(self._try, part), strict=True):
-                    if isinstance(found, str):
-                        broken.append(f"{self.paths[i]} ({found})")
-                        continue
-                    values = found.flatten(1).long()
-                    sums[0, i], sums[1, i] = values.sum(1), values.square().sum(1)
-                    if images is not None:
-                        images[i] = found
+        for i, image in enumerate(decode_all(self._decode, range(len(self)), num_cores())):
+            if isinstance(image, str):
+                broken.append(f"{self.paths[i]} ({image})")
+                continue
+            values = image.flatten(1).long()
+            sums[0, i], sums[1, i] = values.sum(1), values.square().sum(1)
+            if images is not None:
+                images[i] = image
         if broken:
-            more = f" and {len(broken) - NAMED:,} more" if len(broken) > NAMED else ""
+            more = f" and {len(broken) - MAX_NAMED:,} more" if len(broken) > MAX_NAMED else ""
             raise UserError(
                 f"{self.root}: {len(broken):,} of {len(self):,} images cannot be read: "
-                f"{', '.join(broken[:NAMED])}{more}. Mend or remove them."
+                f"{', '.join(broken[:MAX_NAMED])}{more}. Mend or remove them."
             )
         return (self if images is None else images), sums
 
@@ -108,32 +109,48 @@ class ImageFiles:
         path = os.path.join(self.root, self.paths[index])
         return decode(path, self.shape[1], self.shape[2], self.framing)
 
-    def _try(self, index: int) -> Tensor | str:
+
+def decode_all(
+    decode_one: Callable[[Any], Tensor], items: Sequence[Any], num_threads: int
+) -> Iterator[Tensor | str]:
+    """Decode images on several threads, and give each in its order, or the reason why it failed.
+
+    Args:
+        decode_one: Decodes one of the items.
+        items: What stands for the images, such as their paths.
+        num_threads: Number of threads. Pillow decodes outside of Python's lock.
+    """
+
+    def attempt(item: Any) -> Tensor | str:
         try:
-            return self._decode(index)
-        except Exception as e:  # what a decoder raises depends on the format and on the damage
+            return decode_one(item)
+        except Exception as e:  # depends on the format and on the damage
             return error_reason(e)
 
+    with ThreadPoolExecutor(num_threads) as pool:
+        for start in range(0, len(items), IMAGES_AT_ONCE):
+            yield from pool.map(attempt, items[start : start + IMAGES_AT_ONCE])
 
-def readable() -> list[str]:
+
+def readable_formats() -> list[str]:
     """Name the formats that are read."""
     Image.init()
     return [kind for kind in Image.OPEN if kind not in NOT_DECODED]
 
 
 @contextlib.contextmanager
-def open_image(path: str, enough: int) -> Iterator[Image.Image]:
+def open_image(path: str, min_size: int) -> Iterator[Image.Image]:
     """Open an image file, as a whole no larger than memory allows.
 
     Args:
         path: The file.
-        enough: Pixels of the longer side that are enough, where a format can give fewer.
+        min_size: Pixels of the longer side to decode at least, where a format can give fewer.
     """
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError("not a file")  # such as a pipe, which would be waited for
-    with Image.open(path, formats=readable()) as image:
-        image.draft(None, (enough, enough))  # a large JPEG is decoded to a part of its size
-        with _one_large if image.width * image.height > LARGE else contextlib.nullcontext():
+    with Image.open(path, formats=readable_formats()) as image:
+        image.draft(None, (min_size, min_size))  # a large JPEG is decoded to a part of its size
+        with _one_large if image.width * image.height > LARGE_IMAGE else contextlib.nullcontext():
             yield image
 
 
@@ -143,20 +160,20 @@ def error_reason(e: Exception) -> str:
         return "not an image"
     if isinstance(e, Image.DecompressionBombError):
         return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} million pixels"
-    said = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
-    return " ".join(said.split())[:80] or type(e).__name__
+    reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
+    return " ".join(reason.split())[:80] or type(e).__name__
 
 
 def decode(path: str, channels: int, size: int, framing: Framing = "crop") -> Tensor:
     """Decode an image file, as bytes ``(channels, size, size)``.
 
     It is turned as its camera says (EXIF). What is transparent becomes white, more than 8 bits
-    become 8 (see :func:`to_bytes`), colour becomes grey by its luma (ITU-R 601), and grey becomes
-    colour with three equal channels. Of several frames the first is taken.
+    become 8 (see :func:`to_bytes`), color becomes gray by its luma (ITU-R 601), and gray becomes
+    color with three equal channels. Of several frames the first is taken.
 
     Args:
         path: The file.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for gray, 3 for color.
         size: Height and width to bring it to, in pixels.
         framing: ``"crop"`` scales the shorter side to the size and cuts the longer one off evenly,
             ``"pad"`` scales the longer side and fills up with black, ``"stretch"`` scales both.
@@ -165,11 +182,8 @@ def decode(path: str, channels: int, size: int, framing: Framing = "crop") -> Te
         return square_image(file, channels, size, framing)
 
 
-def square_image(
-    picture: Image.Image, channels: int, size: int, framing: Framing = "crop"
-) -> Tensor:
-    """Bring an image to size and to grey or colour as :func:`decode` does a file."""
-    image = picture
+def square_image(image: Image.Image, channels: int, size: int, framing: Framing = "crop") -> Tensor:
+    """Bring an image to size and to gray or color as :func:`decode` does a file."""
     image.load()  # which turns a TIFF
     if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         image = ImageOps.exif_transpose(image)
@@ -190,7 +204,7 @@ def square_image(
 
 
 def to_bytes(image: Image.Image) -> Image.Image:
-    """Bring grey of more than 8 bits (modes I and F) to 8.
+    """Bring gray of more than 8 bits (modes I and F) to 8.
 
     Of 16 bits the upper 8 are kept. With 32 bits a file does not say what white is: numbers from
     0 to 255 are taken for 8 bits, larger ones up to 65,535 for 16, and of floating-point numbers
@@ -202,23 +216,23 @@ def to_bytes(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 65535):  # nor not-a-number
-        raise ValueError(f"grey from {low:g} to {high:g}, save it with 8 or 16 bits")
+        raise ValueError(f"gray from {low:g} to {high:g}, save it with 8 or 16 bits")
     result = np.empty(values.shape, dtype=np.uint8)
-    for top in range(0, len(values), SLAB):  # of a large one, copies would take gigabytes
-        part = values[top : top + SLAB].astype(np.float64)
+    for top in range(0, len(values), ROWS_AT_ONCE):  # of a large one, copies would take gigabytes
+        part = values[top : top + ROWS_AT_ONCE].astype(np.float64)
         if image.mode == "F" and high <= 1:
             part *= 255
         elif image.mode.startswith("I;16") or high > 255:
             part //= 256
-        result[top : top + SLAB] = part.round()
+        result[top : top + ROWS_AT_ONCE] = part.round()
     return Image.fromarray(result)
 
 
-def is_colour(path: str) -> bool:
-    """Tell from a file's header whether it has colours. A broken one has none."""
+def is_color(path: str) -> bool:
+    """Tell from a file's header whether it has colors. A broken one has none."""
     try:
         with open_image(path, 1) as image:
-            return image.mode not in GREY and not image.mode.startswith("I;")
+            return image.mode not in GRAY_MODES and not image.mode.startswith("I;")
     except Exception:  # counted when all are decoded
         return False
 

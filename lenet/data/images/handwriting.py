@@ -1,6 +1,6 @@
-"""Characters of one's own, brought to how those of a data set were prepared.
+"""Your characters, brought to how those of a data set were prepared.
 
-MNIST's were scaled into 20x20 pixels with their aspect kept, which makes them grey at the edges,
+MNIST's were scaled into 20x20 pixels with their aspect kept, which makes them gray at the edges,
 and put into 28x28 with their centre of mass in the middle (LeCun, Bottou, Bengio and Haffner,
 1998). A network that learned from these has seen no others.
 """
@@ -19,10 +19,10 @@ from lenet.errors import UserError
 
 __all__ = ["Handwriting"]
 
-FINE = 5  # pixels worked on for one of the result
-LEAST_EXTENT = 0.05  # of the shorter side: what is smaller is dust
+OVERSAMPLING = 5  # pixels worked on for one of the result
+MIN_EXTENT = 0.05  # of the shorter side: what is smaller is dust
 # Widths of a stroke, in pixels of a box of 20: nine tenths of MNIST's are between.
-THINNEST, THICKEST = 2.0, 4.2
+MIN_STROKE_WIDTH, MAX_STROKE_WIDTH = 2.0, 4.2
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Handwriting:
         height, width = (max(1, round(side * scale)) for side in ink.shape)
         small = _resized(ink, height, width)
         small = (small / max(float(np.percentile(small, 98)), 0.1)).clip(0, 1)
-        return torch.from_numpy(np.rint(255 * self._centred(small)).astype(np.uint8))[None]
+        return torch.from_numpy(np.rint(255 * self._centered(small)).astype(np.uint8))[None]
 
-    def _centred(self, ink: np.ndarray) -> np.ndarray:
+    def _centered(self, ink: np.ndarray) -> np.ndarray:
         """Put a character ``(H, W)`` in the middle of an image, moved by whole pixels."""
         places = []
         for axis, side in enumerate(ink.shape):
@@ -69,8 +69,8 @@ class Handwriting:
 
 def _without_specks(ink: np.ndarray) -> np.ndarray:
     """Keep the strokes: the largest, and what is large or near enough to belong to it."""
-    found: Any = ndimage.label(ink > 0.3, structure=np.ones((3, 3)))
-    parts, count = found
+    labeled: Any = ndimage.label(ink > 0.3, structure=np.ones((3, 3)))
+    parts, count = labeled
     if count == 0:
         raise UserError("nothing is drawn in it")
     mass = np.bincount(parts.ravel(), ink.ravel())[1:]
@@ -84,7 +84,7 @@ def _without_specks(ink: np.ndarray) -> np.ndarray:
             max(a.start - b.stop, b.start - a.stop) for a, b in zip(box, boxes[main], strict=True)
         )
         keep[i + 1] = mass[i] >= mass[main] * (0.02 if gap <= near else 0.2)
-    if extent < LEAST_EXTENT * min(ink.shape) or mass[keep[1:]].sum() < mass.sum() / 2:
+    if extent < MIN_EXTENT * min(ink.shape) or mass[keep[1:]].sum() < mass.sum() / 2:
         raise UserError("nothing is drawn in it but specks")
     strokes: np.ndarray = keep[parts]
     specks = (parts > 0) & (strokes == 0)
@@ -111,9 +111,9 @@ def _even_out(ink: np.ndarray, box: int) -> np.ndarray:
     """Make strokes thicker or thinner that are much thinner or thicker than those of a data set."""
     if max(ink.shape) <= 1.5 * box:
         return ink  # too few pixels for it
-    scale = FINE * box / max(ink.shape)
+    scale = OVERSAMPLING * box / max(ink.shape)
     height, width = (max(1, round(side * scale)) for side in ink.shape)
-    margin = 2 * FINE
+    margin = 2 * OVERSAMPLING
     fine = np.pad(_resized(ink, height, width), margin)
     drawn = fine > 0.5
     if not drawn.any():
@@ -121,8 +121,8 @@ def _even_out(ink: np.ndarray, box: int) -> np.ndarray:
     # On a stroke of width w the mean distance to its edge is w / 4.
     depth: Any = ndimage.distance_transform_edt(drawn)
     stroke = 4 * float(depth[drawn].mean())
-    unit = FINE * box / 20
-    wanted = min(max(stroke, THINNEST * unit), THICKEST * unit)
+    unit = OVERSAMPLING * box / 20
+    wanted = min(max(stroke, MIN_STROKE_WIDTH * unit), MAX_STROKE_WIDTH * unit)
     radius = round(abs(wanted - stroke) / 2)
     if radius == 0:
         return ink

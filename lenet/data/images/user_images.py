@@ -1,10 +1,9 @@
-"""One's own images: found by a path, brought to size one by one, the broken ones left out."""
+"""The images that ``predict`` is given: found by a path and prepared, the broken ones left out."""
 
 import glob
 import os
 import re
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -12,64 +11,59 @@ from lightning.pytorch.utilities import rank_zero_info
 from PIL import Image
 from torch import Tensor
 
-from lenet.data.images.files import NAMED, error_reason, num_cores, open_image, readable
+from lenet.data.images.files import MAX_NAMED, decode_all, num_cores, open_image, readable_formats
 from lenet.errors import UserError
 
 __all__ = ["UserImages", "display_path", "find_images", "spreadsheet_safe"]
 
 
 class UserImages:
-    """One's own images, as bytes in memory, and why some are not among them.
+    """Images of the user, as bytes in memory, and the files that could not be prepared.
 
     Args:
         path: A file, a folder, or a pattern of files.
-        prepare: What brings an image to the bytes ``(C, H, W)`` that a network knows.
-        enough: Pixels of the longer side that are enough for it, where a format can give fewer.
+        prepare: Brings an image to the bytes ``(C, H, W)`` that a network knows.
+        min_size: Pixels of the longer side to decode at least, where a format can give fewer.
 
     Attributes:
-        images: Those that could be prepared, ``(N, C, H, W)``, ``uint8``.
+        images: The images that could be prepared, ``(N, C, H, W)``, ``uint8``.
         paths: Their files, in order.
-        left_out: The others, each with the reason.
+        left_out: The other files, each with the reason.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there are no images, or none can be prepared.
     """
 
-    def __init__(self, path: str, prepare: Callable[[Image.Image], Tensor], enough: int):
-        self._prepare, self._enough = prepare, enough
-        found, others = find_images(path)
-        if len(found) + others > 1:
-            left = f" Other files, left out: {others:,}." if others else ""
-            rank_zero_info(f"Images in {path}: {len(found):,}.{left}")
+    def __init__(self, path: str, prepare: Callable[[Image.Image], Tensor], min_size: int):
+        def prepare_file(file: str) -> Tensor:
+            with open_image(file, min_size) as image:
+                return prepare(image)
+
+        files, num_others = find_images(path)
+        if len(files) + num_others > 1:
+            others = f" Other files, left out: {num_others:,}." if num_others else ""
+            rank_zero_info(f"Images in {path}: {len(files):,}.{others}")
         # A large photograph takes hundreds of megabytes while it is decoded.
-        with ThreadPoolExecutor(min(4, num_cores())) as pool:
-            results = list(pool.map(self._try, found))
-        pairs = list(zip(found, results, strict=True))
+        results = list(decode_all(prepare_file, files, min(4, num_cores())))
+        pairs = list(zip(files, results, strict=True))
         self.paths = [file for file, result in pairs if isinstance(result, Tensor)]
         self.left_out = [(file, result) for file, result in pairs if isinstance(result, str)]
         images = [result for result in results if isinstance(result, Tensor)]
-        if len(found) == 1 and not images:
+        if len(files) == 1 and not images:
             raise UserError(f"--data.predict_path {path}: cannot be predicted: {results[0]}.")
         if not images:
-            named = "; ".join(
-                f"{display_path(file)}: {reason}" for file, reason in self.left_out[:NAMED]
+            reasons = "; ".join(
+                f"{display_path(file)}: {reason}" for file, reason in self.left_out[:MAX_NAMED]
             )
-            more = f"; and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
+            more = f"; and {len(files) - MAX_NAMED:,} more" if len(files) > MAX_NAMED else ""
             raise UserError(
-                f"--data.predict_path {path}: none of the {len(found):,} images can be predicted. "
-                f"{named}{more}."
+                f"--data.predict_path {path}: none of the {len(files):,} images can be predicted. "
+                f"{reasons}{more}."
             )
         self.images = torch.stack(images)
 
     def __len__(self) -> int:
         return len(self.paths)
-
-    def _try(self, file: str) -> Tensor | str:
-        try:
-            with open_image(file, self._enough) as image:
-                return self._prepare(image)
-        except Exception as e:  # what a decoder raises depends on the format and on the damage
-            return error_reason(e)
 
 
 def find_images(path: str) -> tuple[list[str], int]:
@@ -85,35 +79,35 @@ def find_images(path: str) -> tuple[list[str], int]:
     Raises:
         UserError: If there is none.
     """
-    whole = os.path.expanduser(path)
-    if not whole:
+    expanded = os.path.expanduser(path)
+    if not expanded:
         raise UserError(
             '--data.predict_path "": give an image file, a folder of them or a pattern.'
         )
-    if os.path.isfile(whole):
-        return [whole], 0
-    if not os.path.isdir(whole):
-        found = _once(filter(os.path.isfile, glob.iglob(whole, recursive=True)))
-        if not found:
-            pattern = "no file fits this pattern" if glob.has_magic(whole) else "no such file"
+    if os.path.isfile(expanded):
+        return [expanded], 0
+    if not os.path.isdir(expanded):
+        images = _without_duplicates(filter(os.path.isfile, glob.iglob(expanded, recursive=True)))
+        if not images:
+            is_pattern = glob.has_magic(expanded)
+            reason = "no file fits this pattern" if is_pattern else "no such file"
             raise UserError(
-                f"--data.predict_path {path}: {pattern}. Give an image file, a folder of them or a "
+                f"--data.predict_path {path}: {reason}. Give an image file, a folder of them or a "
                 "pattern in quotation marks, such as 'scans/*.png'."
             )
-        return found, 0
-    files = [
-        os.path.join(place, name)
-        for place, folders, names in os.walk(whole)
-        if not _hide(folders)
-        for name in names
-        if name[0] != "." and os.path.isfile(os.path.join(place, name))
-    ]
-    endings = _endings()
-    found = sorted(file for file in files if Path(file).suffix.lower() in endings)
-    if not found:
+        return images, 0
+    files: list[str] = []
+    for folder, subfolders, names in os.walk(expanded):
+        subfolders[:] = [name for name in subfolders if name[0] != "."]
+        paths = [os.path.join(folder, name) for name in names if name[0] != "."]
+        files += filter(os.path.isfile, paths)
+    formats = readable_formats()
+    endings = {end for end, kind in Image.registered_extensions().items() if kind in formats}
+    images = sorted(file for file in files if Path(file).suffix.lower() in endings)
+    if not images:
         others = f", only {len(files):,} other files" if files else ""
         raise UserError(f"--data.predict_path {path}: no images in this folder{others}.")
-    return found, len(files) - len(found)
+    return images, len(files) - len(images)
 
 
 def display_path(path: str) -> str:
@@ -131,19 +125,9 @@ def spreadsheet_safe(name: str, is_path: bool = False) -> str:
     return display_path(f"./{name}" if is_path else f"'{name}")
 
 
-def _hide(folders: list[str]) -> None:
-    """Keep a walk out of folders whose names begin with a dot."""
-    folders[:] = [name for name in folders if name[0] != "."]
-
-
-def _once(files: Iterable[str]) -> list[str]:
+def _without_duplicates(files: Iterable[str]) -> list[str]:
     """Sort files, each by its shortest path: a link to a folder above leads around in circles."""
     shortest: dict[str, str] = {}
     for file in sorted(files, key=lambda file: (len(file), file)):
         shortest.setdefault(os.path.realpath(file), file)
     return sorted(shortest.values())
-
-
-def _endings() -> set[str]:
-    kinds = readable()
-    return {end for end, kind in Image.registered_extensions().items() if kind in kinds}

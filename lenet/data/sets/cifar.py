@@ -16,7 +16,7 @@ from lenet.errors import UserError
 __all__ = ["CIFAR10", "CIFAR100"]
 
 # In the order of their labels, which is that of the alphabet.
-HUNDRED = """\
+CIFAR100_CLASSES = """\
 apple, aquarium fish, baby, bear, beaver, bed, bee, beetle, bicycle, bottle, bowl, boy, bridge,
 bus, butterfly, camel, can, castle, caterpillar, cattle, chair, chimpanzee, clock, cloud,
 cockroach, couch, crab, crocodile, cup, dinosaur, dolphin, elephant, flatfish, forest, fox, girl,
@@ -29,7 +29,7 @@ trout, tulip, turtle, wardrobe, whale, willow tree, wolf, woman, worm"""
 
 
 class CIFAR10(ImageDataModule):
-    """CIFAR-10: 50,000 training and 10,000 test photographs, colour, 32x32, in ten classes.
+    """CIFAR-10: 50,000 training and 10,000 test photographs, color, 32x32, in ten classes.
 
     5,000 of the training images are held out for validation. The mean and deviation of each channel
     are those of the training images: (0.4914, 0.4822, 0.4465) and (0.2470, 0.2435, 0.2616).
@@ -83,7 +83,7 @@ class CIFAR10(ImageDataModule):
 
 
 class CIFAR100(CIFAR10):
-    """CIFAR-100: 50,000 training and 10,000 test photographs, colour, 32x32, in a hundred classes.
+    """CIFAR-100: 50,000 training and 10,000 test photographs, color, 32x32, in a hundred classes.
 
     5,000 of the training images are held out for validation. The mean and deviation of each channel
     are those of the training images: (0.5071, 0.4865, 0.4409) and (0.2673, 0.2564, 0.2762).
@@ -94,7 +94,7 @@ class CIFAR100(CIFAR10):
     """
 
     dataset = datasets.CIFAR100
-    classes = tuple(HUNDRED.replace("\n", " ").split(", "))
+    classes = tuple(CIFAR100_CLASSES.replace("\n", " ").split(", "))
     mean = (0.5071, 0.4865, 0.4409)
     std = (0.2673, 0.2564, 0.2762)
 

@@ -10,7 +10,7 @@ __all__ = ["Digits"]
 
 
 class Digits(ImageDataModule):
-    """1,797 real handwritten digits, grey, 8x8, out of scikit-learn's own wheel.
+    """1,797 real handwritten digits, gray, 8x8, out of scikit-learn's own wheel.
 
     They were published without a split. Here 360 drawn by a fixed seed, a fifth of each digit, are
     the test images; 180 of the other 1,437 are held out for validation. The 13 people who wrote

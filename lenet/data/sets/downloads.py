@@ -28,16 +28,20 @@ LOCK, TEMPORARY = ".lenet-lock", ".lenet-download"  # in the folder of the files
 
 
 def fetch(
-    open_in: Callable[[str], Any], name: str, root: Path, files: Sequence[Path], called: str = ""
+    download_to: Callable[[str], Any],
+    name: str,
+    root: Path,
+    files: Sequence[Path],
+    archives: str = "",
 ) -> None:
     """Let torchvision download a data set, unless its files are there.
 
     Args:
-        open_in: Opens the data set in a folder, and downloads it to there before.
-        name: Its name.
+        download_to: Downloads the data set to a folder.
+        name: Name of the data set.
         root: Folder of the data sets.
-        files: Its files, all in one folder. Those that are there are kept as they are.
-        called: What to put there by hand. By default the names of the files.
+        files: Files of the data set, all in one folder. Existing files are kept as they are.
+        archives: Names of the files that a user can put there. By default those of ``files``.
 
     Raises:
         UserError: If that fails, with the reason and the ways out.
@@ -55,7 +59,7 @@ def fetch(
             lock.acquire()
         try:
             if not all(file.is_file() for file in files):
-                _download(open_in, root, folder)
+                _download(download_to, root, folder)
         except BaseException:
             lock.release()  # its file stays: whoever waits for it downloads next
             raise
@@ -65,13 +69,13 @@ def fetch(
         reason = str(e).strip().splitlines()[0].rstrip(".:") if str(e).strip() else "no answer"
         raise UserError(
             f"{name} is not in {folder} and could not be downloaded ({reason}). Put "
-            f"{called or ' and '.join(file.name for file in files)} there, or name the folder of "
+            f"{archives or ' and '.join(file.name for file in files)} there, or name the folder of "
             "the data sets with --data.root or PATH_DATASETS, or train on digits that need no "
             "download: --config configs/digits.yaml."
         ) from e
 
 
-def _download(open_in: Callable[[str], Any], root: Path, folder: Path) -> None:
+def _download(download_to: Callable[[str], Any], root: Path, folder: Path) -> None:
     """Download below ``folder``, which is the same file system, and rename what is not there."""
     temporary = folder / TEMPORARY
     shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
@@ -86,7 +90,7 @@ def _download(open_in: Callable[[str], Any], root: Path, folder: Path) -> None:
                 with contextlib.suppress(OSError):
                     link.symlink_to(archive)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints every mirror that fails
-            open_in(str(temporary))
+            download_to(str(temporary))
         for file in [path for path in temporary.rglob("*") if path.is_file()]:
             place = root / file.relative_to(temporary)
             if not place.exists():

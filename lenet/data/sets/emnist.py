@@ -28,7 +28,7 @@ SPLITS: dict[str, tuple[tuple[str, ...], float, float, int]] = {
 
 
 class EMNIST(MNIST):
-    """EMNIST: up to 697,932 training images of handwritten digits and letters, grey, 28x28.
+    """EMNIST: up to 697,932 training images of handwritten digits and letters, gray, 28x28.
 
     Of the training images as many are held out for validation as there are test images. The
     files have the images transposed; here they are the right way up. The labels of the letters are

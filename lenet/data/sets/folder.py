@@ -1,4 +1,4 @@
-"""The user's own images, in a folder per class."""
+"""Your images, in a folder per class."""
 
 import hashlib
 import os
@@ -9,18 +9,18 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from lenet.data.base import ImageDataModule
-from lenet.data.images.files import Framing, ImageFiles, is_colour
+from lenet.data.images.files import Framing, ImageFiles, is_color
 from lenet.data.memory import Images
 from lenet.data.sets.folder_listing import check_classes, list_parts
 from lenet.errors import UserError
 
 __all__ = ["ImageFolder", "stratified_order"]
 
-MEMORY = 2 << 30  # bytes: images that take more are decoded as it goes
+MAX_BYTES_IN_MEMORY = 2 << 30  # bytes: images that take more are decoded as it goes
 
 
 class ImageFolder(ImageDataModule):
-    """Your own images, in a folder per class: any number, any size, grey or colour.
+    """Your own images, in a folder per class: any number, any size, gray or color.
 
     ``root`` has a folder for each class, or else folders ``train``, ``val`` and ``test`` that have.
     Where ``test`` or ``val`` is missing, a tenth of the training images is drawn for it by
@@ -29,8 +29,8 @@ class ImageFolder(ImageDataModule):
     run: a checkpoint can be tested where there are test images alone.
 
     Args:
-        colour: Whether images are brought to colour, or else to grey. By default to colour if any
-            training image has colours.
+        color: Whether images are brought to color, or else to gray. By default to color if any
+            training image has colors.
         framing: How an image becomes square: ``"crop"`` cuts its longer side off evenly, ``"pad"``
             fills its shorter one up with black, ``"stretch"`` distorts it.
         test_size: Number of images that are held out for testing where there is no folder ``test``.
@@ -56,7 +56,7 @@ class ImageFolder(ImageDataModule):
 
     def __init__(
         self,
-        colour: bool | None = None,
+        color: bool | None = None,
         framing: Framing = "crop",
         test_size: int | None = None,
         in_memory: bool | None = None,
@@ -76,31 +76,31 @@ class ImageFolder(ImageDataModule):
             raise UserError(f"--data.class_names {class_names}: has a class twice.")
         self._test_size, self._in_memory, self._drawn = test_size, in_memory, drawn
         self._paths: dict[bool, list[str]] = {}
-        # What a checkpoint knows is enough for an export, or for images of one's own.
-        known = None not in (class_names, colour, mean, std)
-        if not known or (self.predict_path is None and self.root.exists()):
+        # An export, or the prediction of your images, needs no more than a checkpoint has.
+        is_complete = None not in (class_names, color, mean, std)
+        if not is_complete or (self.predict_path is None and self.root.exists()):
             self._list()
-            colour = self._has_colours() if colour is None else colour
-        self.in_channels = 3 if colour else 1
-        self._check_figures(mean, std)
+            color = self._has_colors() if color is None else color
+        self.in_channels = 3 if color else 1
+        self._use_given(mean, std)
         self.framing: Framing = framing
         self._images: dict[bool, Images] = {}
         # What a checkpoint keeps, for the commands to come.
-        self.hparams.update(class_names=list(self.classes), colour=colour, drawn=self._drawn)
+        self.hparams.update(class_names=list(self.classes), color=color, drawn=self._drawn)
 
     def _list(self) -> None:
         """Find the images of each part, and draw those that are held out."""
         parts = list_parts(self.root)
         self.classes = self.classes or tuple(parts.get("train", ()))
         check_classes(self.root, parts, self.classes)
-        paths, labels = self._number(parts.get("train", {}))
+        paths, labels = self._paths_and_labels(parts.get("train", {}))
         if "test" in parts:
             if self._test_size is not None:
                 raise UserError(
                     f"--data.test_size {self._test_size}: {self.root} has a folder test. Leave "
                     "one out."
                 )
-            self.names, test_labels = self._number(parts["test"])
+            self.names, test_labels = self._paths_and_labels(parts["test"])
             self._drawn = None
         else:
             test_size = max(1, len(paths) // 10) if self._test_size is None else self._test_size
@@ -115,8 +115,8 @@ class ImageFolder(ImageDataModule):
             paths, labels = [paths[i] for i in rest], labels[rest]
             self._check_drawn(self.names)
         self.usual_val_size = max(1, len(paths) // 10)
-        val_paths, val_labels = self._number(parts.get("val", {}))
-        self._num_own_val = len(val_paths) if "val" in parts else None
+        val_paths, val_labels = self._paths_and_labels(parts.get("val", {}))
+        self._num_val_files = len(val_paths) if "val" in parts else None
         self._paths = {True: [*paths, *val_paths], False: self.names}
         self._labels = {True: torch.cat([labels, val_labels]), False: test_labels}
 
@@ -132,24 +132,24 @@ class ImageFolder(ImageDataModule):
             )
         self._drawn = {str(self.root): sum_}
 
-    def _has_colours(self) -> bool:
+    def _has_colors(self) -> bool:
         train = self.divide(self._labels[True])[0].tolist() if self._paths[True] else []
         trained_on = [self._paths[True][i] for i in train] or self._paths[False]
-        return any(is_colour(str(self.root / path)) for path in trained_on)
+        return any(is_color(str(self.root / path)) for path in trained_on)
 
     @property
     def in_memory(self) -> bool:
         """Whether the images are held in memory."""
         count = sum(map(len, self._paths.values()))
-        fits = count * self.in_channels * self.image_size**2 <= MEMORY
+        fits = count * self.in_channels * self.image_size**2 <= MAX_BYTES_IN_MEMORY
         return fits if self._in_memory is None else self._in_memory
 
-    def _number(self, part: dict[str, list[str]]) -> tuple[list[str], Tensor]:
+    def _paths_and_labels(self, part: dict[str, list[str]]) -> tuple[list[str], Tensor]:
         """Give the paths of a part and their labels ``(N,)``."""
-        found = [(path, i) for i, name in enumerate(self.classes) for path in part.get(name, [])]
-        return [path for path, _ in found], torch.tensor([i for _, i in found], dtype=torch.int64)
+        pairs = [(path, i) for i, name in enumerate(self.classes) for path in part.get(name, [])]
+        return [path for path, _ in pairs], torch.tensor([i for _, i in pairs], dtype=torch.int64)
 
-    def _check_figures(self, mean: list[float] | None, std: list[float] | None) -> None:
+    def _use_given(self, mean: list[float] | None, std: list[float] | None) -> None:
         for name, values in (("mean", mean), ("std", std)):
             if values is None:
                 continue
@@ -167,8 +167,8 @@ class ImageFolder(ImageDataModule):
         every = torch.arange(len(labels))
         if self.val_size == 0:
             return every, every[:0]
-        if self._num_own_val is not None:
-            num_train = len(labels) - self._num_own_val
+        if self._num_val_files is not None:
+            num_train = len(labels) - self._num_val_files
             return every[:num_train], every[num_train:]
         order, val_size = stratified_order(labels, self.split_seed), self.num_val(len(labels))
         train, val = order[val_size:].sort().values, order[:val_size].sort().values

@@ -37,9 +37,9 @@ def list_parts(root: Path) -> dict[str, Part]:
         )
     parts = _find_parts(root)
     if any(_folders(parts[part]) for part in ("train", "test") if part in parts):
-        found = {part: _list_classes(root, folder) for part, folder in parts.items()}
+        listed = {part: _list_classes(root, folder) for part, folder in parts.items()}
     else:
-        found = {"train": _list_classes(root, root)}
+        listed = {"train": _list_classes(root, root)}
         both = set(_folders(parts["val"])) & set(_folders(root)) if "val" in parts else None
         if both:
             raise UserError(
@@ -47,12 +47,12 @@ def list_parts(root: Path) -> dict[str, Part]:
                 f"{_quoted(sorted(both))} in it, and the same beside it. Put those beside it into "
                 "a folder train."
             )
-    if not any(paths for part in found.values() for paths in part.values()):
+    if not any(paths for part in listed.values() for paths in part.values()):
         raise UserError(
             f"--data.root {root}: no images in it, in a folder for each class. Images are files "
             f"that end with {', '.join(SUFFIXES)}."
         )
-    return found
+    return listed
 
 
 def _find_parts(root: Path) -> dict[str, Path]:
@@ -73,17 +73,17 @@ def _find_parts(root: Path) -> dict[str, Path]:
 
 def _list_classes(root: Path, folder: Path) -> Part:
     """List the images of each class, at any depth below its folder, in an order of their own."""
-    found: Part = {}
+    part: Part = {}
     for name in _folders(folder):
         if os.fsencode(name).decode(errors="replace") != name:
             raise UserError(f"{folder}: the folder {name!r} has no name in UTF-8. Rename it.")
         # An accent is one character on one system and two on another.
-        paths = found.setdefault(unicodedata.normalize("NFC", name), [])
+        paths = part.setdefault(unicodedata.normalize("NFC", name), [])
         for place, _, files in os.walk(folder / name):
             for file in files:
                 if file.lower().endswith(SUFFIXES) and not file.startswith("."):
                     paths.append(Path(place, file).relative_to(root).as_posix())
-    return {name: sorted(found[name]) for name in sorted(found)}
+    return {name: sorted(part[name]) for name in sorted(part)}
 
 
 def _folders(folder: Path) -> list[str]:
@@ -105,19 +105,19 @@ def check_classes(root: Path, parts: dict[str, Part], classes: tuple[str, ...]) 
             "--ckpt_path of a training that knows them, or --data.class_names."
         )
     if len(classes) < 2:
-        found = f"one class only, {classes[0]!r}," if classes else "no classes to train on,"
+        classes_found = f"one class only, {classes[0]!r}," if classes else "no classes to train on,"
         way_out = _one_deeper(root, parts, classes[0]) if classes else ""
         raise UserError(
-            f"--data.root {root}: has {found} where there must be two or more. "
+            f"--data.root {root}: has {classes_found} where there must be two or more. "
             f"{way_out or 'Each is a folder.'}"
         )
-    for part, found in parts.items():
-        if not any(found.values()):
+    for part, by_class in parts.items():
+        if not any(by_class.values()):
             raise UserError(
                 f"--data.root {root}: {part} has no images in it, in a folder for each class. Add "
                 "some, or remove the folder."
             )
-        strange = [name for name, paths in found.items() if paths and name not in classes]
+        strange = [name for name, paths in by_class.items() if paths and name not in classes]
         if strange:
             known = "--data.class_names, or the checkpoint," if part == "train" else "training"
             raise UserError(

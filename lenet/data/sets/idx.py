@@ -60,8 +60,8 @@ def read_idx(file: Path, published: tuple[int, int] | None = None) -> Tensor:
 
     Args:
         file: The file.
-        published: Bytes and CRC-32 of the file as it was published. One of another size is one's
-            own. The archive beside it, if it was downloaded, says the same of what it holds.
+        published: Size in bytes and CRC-32 of the published file. A file of another size is your
+            own. The archive beside it, if it was downloaded, has the same of its content.
 
     Raises:
         UserError: If its length, its name or its sum is not what it should be, or it cannot be
@@ -75,12 +75,12 @@ def read_idx(file: Path, published: tuple[int, int] | None = None) -> Tensor:
             values = np.fromfile(stream, dtype)
     except OSError as e:
         raise UserError(f"{file}: cannot be read ({e.strerror}).") from e
-    for known in (published, _archived(file)):
-        if known is not None and known[0] == start + values.nbytes:
-            if (found := zlib.crc32(values.data, zlib.crc32(header))) != known[1]:
+    for expected in (published, _archived(file)):
+        if expected is not None and expected[0] == start + values.nbytes:
+            if (crc := zlib.crc32(values.data, zlib.crc32(header))) != expected[1]:
                 raise UserError(
-                    f"{file}: is damaged or another file: its CRC-32 is {found:08x}, that of the "
-                    f"published one {known[1]:08x}. Delete it to have it downloaded again."
+                    f"{file}: is damaged or another file: its CRC-32 is {crc:08x}, that of the "
+                    f"published one {expected[1]:08x}. Delete it to have it downloaded again."
                 )
             break
     native = values.astype(dtype.newbyteorder("="), copy=False)

@@ -1,4 +1,4 @@
-"""MNIST and its like, in the IDX files that torchvision keeps. All are grey and 28x28."""
+"""MNIST and its like, in the IDX files that torchvision keeps. All are gray and 28x28."""
 
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ PUBLISHED = {
 
 
 class MNIST(ImageDataModule):
-    """MNIST: 60,000 training and 10,000 test images of handwritten digits, grey, 28x28.
+    """MNIST: 60,000 training and 10,000 test images of handwritten digits, gray, 28x28.
 
     5,000 of the training images are held out for validation. The mean and deviation are those of
     the training images before padding, 0.1307 and 0.3081.
@@ -70,8 +70,8 @@ class MNIST(ImageDataModule):
             missing = [
                 x.name for half in (False, True) for x in self.files(half) if not x.is_file()
             ]
-            called = ", ".join(missing)  # of both halves: the other would be asked for next
-            fetch(partial(self.download, train), type(self).__name__, self.root, files, called)
+            names = ", ".join(missing)  # of both halves: the other is fetched next
+            fetch(partial(self.download, train), type(self).__name__, self.root, files, names)
         self.read(train=False)  # also before a training: it is too late to refuse them after it
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
@@ -86,11 +86,11 @@ class MNIST(ImageDataModule):
                 f"{'x'.join(map(str, images.shape[1:]))} and {len(labels)} labels, where as many "
                 "28x28 images as labels belong. Delete them to have them downloaded again."
             )
-        least, most = int(labels.min()), int(labels.max())
-        if least < 0 or most >= self.num_classes:
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= self.num_classes:
             raise UserError(
-                f"{files[1]}: the labels go from {least + self.first_label} to "
-                f"{most + self.first_label}, where {type(self).__name__} has {self.num_classes} "
+                f"{files[1]}: the labels go from {low + self.first_label} to "
+                f"{high + self.first_label}, where {type(self).__name__} has {self.num_classes} "
                 f"classes from {self.first_label} on."
             )
         return self.upright(images).unsqueeze(1), labels
@@ -105,7 +105,7 @@ class MNIST(ImageDataModule):
 
 
 class FashionMNIST(MNIST):
-    """Fashion-MNIST: 60,000 training and 10,000 test images of clothes, grey, 28x28, ten classes.
+    """Fashion-MNIST: 60,000 training and 10,000 test images of clothes, gray, 28x28, ten classes.
 
     5,000 of the training images are held out for validation. The mean and deviation are those of
     the training images, 0.2860 and 0.3530.
@@ -126,7 +126,7 @@ class FashionMNIST(MNIST):
 
 
 class KMNIST(MNIST):
-    """Kuzushiji-MNIST: 60,000 training and 10,000 test images of old Japanese, grey, 28x28.
+    """Kuzushiji-MNIST: 60,000 training and 10,000 test images of old Japanese, gray, 28x28.
 
     Ten characters of the cursive script, one out of each row of the hiragana, named by how they are
     read. 5,000 of the training images are held out for validation. The mean and deviation are
@@ -148,7 +148,7 @@ PARTS = {"test10k": slice(10_000), "test50k": slice(10_000, None)}
 
 
 class QMNIST(MNIST):
-    """QMNIST: MNIST made again, with all of its 60,000 test images, of digits, grey, 28x28.
+    """QMNIST: MNIST made again, with all of its 60,000 test images, of digits, gray, 28x28.
 
     The 60,000 training images are MNIST's, of which 5,000 are held out for validation. Of the test
     images the first 10,000 are MNIST's, and the further 50,000 are those that had been lost. The

@@ -17,7 +17,7 @@ __all__ = ["USPS"]
 
 
 class USPS(ImageDataModule):
-    """USPS: 7,291 training and 2,007 test images of digits out of zip codes, grey, 16x16.
+    """USPS: 7,291 training and 2,007 test images of digits out of zip codes, gray, 16x16.
 
     729 of the training images are held out for validation. The mean and deviation are those of the
     training images, 0.2469 and 0.2989. Images are resized to ``image_size``, since padding would
@@ -39,8 +39,8 @@ class USPS(ImageDataModule):
     def fetch(self) -> None:
         """Download the files, each checked by its MD5 sum, unless they are there."""
         for train in (True, False):
-            open_in = partial(datasets.USPS, train=train, download=True)
-            fetch(open_in, "USPS", self.root, [self._file(train)])
+            download_to = partial(datasets.USPS, train=train, download=True)
+            fetch(download_to, "USPS", self.root, [self._file(train)])
         self.read(train=False)  # also before a training: it is too late to refuse it after it
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
