@@ -75,7 +75,7 @@ def match_model_and_data(command: str, model: Any, data: Any) -> None:
     """
     options = data["init_args"]
     if options.get("image_size", 0) is None:
-        options["image_size"] = class_of(model).usual_image_size or class_of(data).native_size
+        options["image_size"] = class_of(data).size_for(class_of(model))
     path = options.get("predict_path")
     if path is not None and command not in ("predict", "run"):
         raise UserError(

@@ -296,12 +296,26 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         # Not contiguous(), which leaves images of one channel as they are.
         return images.to(dtype=dtype, memory_format=layout), *rest
 
+    @classmethod
+    def size_for(cls, model: Any) -> int | None:
+        """Give the size that images are brought to for a model, unless another one is given.
+
+        Args:
+            model: A model, which was built for a size, or the class of one that is to be built.
+
+        Returns:
+            Height and width in pixels, or nothing if the model has no size.
+        """
+        if isinstance(model, type):
+            return getattr(model, "usual_image_size", None) or cls.native_size
+        return getattr(model, "image_size", None)
+
     def match_size(self, model: Any) -> None:
-        """Bring images to the size that a model was built for, unless another one was given."""
-        built_for = getattr(model, "image_size", None)
-        if self._given_size is None and built_for is not None:
-            self._bring_to(built_for)
-            self.hparams["image_size"] = built_for
+        """Bring images to the size for a model, unless another one was given."""
+        size = self.size_for(model)
+        if self._given_size is None and size is not None:
+            self._bring_to(size)
+            self.hparams["image_size"] = size
 
     def _bring_to(self, image_size: int) -> None:
         self.image_size = image_size
