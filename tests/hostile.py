@@ -27,15 +27,18 @@ class TooSlow(BaseException):
 
 def reuse_the_parsers(monkeypatch) -> None:
     """Build the parser of a command once: it takes longer than a config."""
-    built: dict[str | None, dict[str, Any]] = {}
+    built: dict[str, dict[str, Any]] = {}
+    link_sizes = LeNetCLI._link_sizes
 
     def setup_parser(self, *args, **kwargs):
-        if self.verb not in built:
+        if self.command not in built:
             LightningCLI.setup_parser(self, *args, **kwargs)
-            built[self.verb] = {name: getattr(self, name) for name in KEPT}
-        vars(self).update(built[self.verb])
+            built[self.command] = {name: getattr(self, name) for name in KEPT}
+            link_sizes(self)
+        vars(self).update(built[self.command])
 
     monkeypatch.setattr(LeNetCLI, "setup_parser", setup_parser)
+    monkeypatch.setattr(LeNetCLI, "_link_sizes", lambda self: None)
 
 
 def run(*args: str) -> Finished:

@@ -37,19 +37,26 @@ def test_every_model_fits_digits_and_reloads_by_best(lenet, name):
     assert float(found[1]) == pytest.approx(right, abs=0.01)
 
 
+def explanations(text: str) -> dict[str, str]:
+    """Give what a help says of each option, without the name and the type of its value."""
+    options = re.findall(r"\n  (--[\w.]+)((?:[^\n]|\n {4,})*)", text)
+    found = {name: re.sub(r"^ (\S+|\{.*?\}|\[.*?\])(?=\s)", "", rest) for name, rest in options}
+    return {name: rest.partition("(type:")[0].strip() for name, rest in found.items()}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_option_of_every_model_is_explained(lenet, name):
     done = lenet("fit", "--model.help", name)
     assert done.code == 0, done.err
-    options = re.findall(r"\n  --model\.(\w+)[^\n]*(?:\n {4,}([^\n(]*))?", done.out)
-    assert "lr" in dict(options)
-    assert [option for option, text in options if not text.strip() and option != "help"] == []
+    texts = explanations(done.out)
+    assert "--model.lr" in texts
+    assert [option for option, text in texts.items() if not text] == []
     assert (getattr(package, name).__doc__ or "").splitlines()[0].rstrip(".") in done.out
 
 
 @pytest.mark.parametrize("name", ["MNIST", "QMNIST", "ImageFolder"])
 def test_every_option_of_the_data_is_explained(lenet, name):
     done = lenet("predict", "--data.help", name)
-    options = re.findall(r"\n  --data\.(\w+)[^\n]*(?:\n {4,}([^\n(]*))?", done.out)
-    assert {"root", "predict_path", "raw"} <= dict(options).keys()
-    assert [option for option, text in options if not text.strip() and option != "help"] == []
+    texts = explanations(done.out)
+    assert {"--data.root", "--data.predict_path", "--data.raw"} <= texts.keys()
+    assert [option for option, text in texts.items() if not text] == []
