@@ -14,7 +14,7 @@ from PIL import EpsImagePlugin, Image, ImageDraw
 
 from lenet.data.images.files import NAMED, decode
 from lenet.data.images.user_images import find_images, spreadsheet_safe
-from tests.conftest import QUIET, TINY
+from tests.conftest import QUIET
 from tests.small import write_folder
 
 CPU = ["--trainer.accelerator", "cpu", *QUIET]
@@ -106,9 +106,8 @@ def bad() -> dict[str, tuple[bytes, str | None]]:
 
 
 @pytest.fixture
-def predict(lenet):
-    """Train for a second, and predict images of one's own with it."""
-    assert lenet("fit", *TINY).code == 0
+def predict(lenet, trained):
+    """Predict images of one's own."""
     return lambda path, *args: lenet("predict", "--data.predict_path", path, *args, *CPU)
 
 

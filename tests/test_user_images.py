@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from lenet.pictures.pairs import MOST, write_pairs
-from tests.conftest import QUIET, TINY
+from tests.conftest import QUIET, SILENT, TINY
 from tests.small import write_folder, write_image
 
 OWN = Path("runs/LeNet-Digits-1/own")
@@ -32,10 +32,9 @@ def table(folder: Path = OWN) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def predict(lenet):
-    """Train for a second, and predict images of one's own with it."""
-    assert lenet("fit", *TINY).code == 0
-    return lambda path, *args: lenet("predict", "--data.predict_path", path, *args, *CPU)
+def predict(lenet, trained):
+    """Predict images of one's own."""
+    return lambda path, *args: lenet("predict", "--data.predict_path", path, *args, *SILENT)
 
 
 def test_a_file_is_predicted_and_said_with_its_confidence(predict):
@@ -139,10 +138,9 @@ def test_where_there_is_nothing_to_predict_that_is_one_line(predict, path, messa
     assert not OWN.exists()
 
 
-def test_more_files_than_one_without_quotation_marks_are_answered_with_what_to_type(lenet):
+def test_more_files_than_one_without_quotation_marks_are_answered_with_what_to_type(lenet, trained):
     write_one(Path("a.png"))
     write_one(Path("b.png"))
-    assert lenet("fit", *TINY).code == 0
     done = lenet("predict", "--data.predict_path", "a.png", "b.png")
     assert done.code == 2
     assert "'b.png'" in done.err
@@ -195,17 +193,17 @@ def test_all_are_on_the_sheet_or_as_many_as_are_asked_for(predict, options, coun
     assert "  and 2 more\n" in done.out
 
 
-def test_a_sheet_of_hundreds_is_made_and_one_of_thousands_is_cut(tmp_path):
+def test_a_sheet_is_as_long_as_its_images_and_one_of_thousands_is_cut(tmp_path):
     file = str(write_one(tmp_path / "1.png"))
     seen = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
     heights = []
-    for count in (8, 104):
+    for count in (8, 24):
         write_pairs(
             tmp_path / "sheet.png", count * [file], seen.expand(count, -1, -1, -1), count * ["1"]
         )
         with Image.open(tmp_path / "sheet.png") as image:
             heights.append(image.height)
-    assert heights[1] == pytest.approx(13 * heights[0], rel=0.01)
+    assert heights[1] == pytest.approx(3 * heights[0], rel=0.01)
     assert heights[0] / 2 * MOST / 4 < 2**16
 
 

@@ -145,7 +145,7 @@ def test_a_download_that_is_killed_leaves_nothing_and_another_process_goes_on(se
 
 
 def test_what_a_killed_process_left_is_neither_used_nor_in_the_way(here, tmp_path):
-    left = tmp_path / "data" / "MNIST" / "raw" / fetching.ASIDE / "MNIST" / "raw"
+    left = tmp_path / "data" / "MNIST" / "raw" / fetching.TEMPORARY / "MNIST" / "raw"
     left.mkdir(parents=True)
     (left.parents[2] / fetching.LOCK).touch()
     for name in whole(here):  # torchvision takes files that are there for whole
