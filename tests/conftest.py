@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from lenet.__main__ import main
-from tests.small import write_data, write_mnist
 
 # What is started in the background ignores Ctrl-C, and so does all that it starts: CI's tests too.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -25,9 +24,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for part in ("fabric", "pytorch"):
     logging.getLogger(f"lightning.{part}").propagate = True
 
-# Tests run beside each other: one thread each is faster than all of them on all cores.
+# Tests run beside each other: one thread each is faster than all of them on all cores. PyTorch
+# reads this. It is not imported here: the process that hands out the tests need not wait for it.
 os.environ["OMP_NUM_THREADS"] = "1"
-torch.set_num_threads(1)
 
 # Cases out of hypothesis: the same ones each time, and others with --hypothesis-profile=long.
 always = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -41,7 +40,7 @@ SILENT = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summ
 QUIET = [
     *("--pictures.curves", "false", "--pictures.filters", "false", "--pictures.features", "false"),
     *("--pictures.confusion", "false", "--pictures.classes", "false"),
-    *("--pictures.num_mistakes", "0", *SILENT),
+    *("--pictures.num_mistakes", "0", "--predictions.num_images", "0", *SILENT),
 ]
 # A training on real digits of about a second.
 DIGITS = ["--data", "Digits", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
@@ -97,6 +96,8 @@ def lenet_process() -> Run:
 @pytest.fixture
 def mnist_root(tmp_path) -> Path:
     """Write MNIST's four files with 120 and 30 random images, in torchvision's layout."""
+    from tests.small import write_mnist
+
     write_mnist(tmp_path / "mnist")
     return tmp_path / "mnist"
 
@@ -104,6 +105,7 @@ def mnist_root(tmp_path) -> Path:
 @pytest.fixture
 def small(tmp_path, monkeypatch) -> Callable[[str], Path]:
     """Write small files of any data set, and let PATH_DATASETS name their folder."""
+    from tests.small import write_data
 
     def write(name: str) -> Path:
         root = tmp_path / f"{name}-files"
@@ -146,9 +148,10 @@ def mnist_run(tmp_path_factory, worker_id) -> Path:
             options = ["--config", str(REPOSITORY / "configs" / "mnist.yaml"), *QUIET]
             options += ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
             options += ["--trainer.limit_train_batches", "500"]  # of 860
-            command = [sys.executable, "-m", "lenet", "fit", *options]
-            environment = {**os.environ, "PATH_DATASETS": str(REAL_MNIST)}
-            subprocess.run(command, cwd=shared, env=environment, check=True, capture_output=True)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(shared)
+                patch.setenv("PATH_DATASETS", str(REAL_MNIST))
+                main(["fit", *options])
     return run
 
 
@@ -162,6 +165,12 @@ def small_run(tmp_path_factory) -> Path:
     finally:
         os.chdir(here)
     return folder / "runs" / "LeNet-Digits-1"
+
+
+@pytest.fixture
+def trained(small_run) -> Path:
+    """Copy the small run to where a training would have written it. It may be written in."""
+    return shutil.copytree(small_run, Path("runs") / small_run.name)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import lenet as package
-from tests.conftest import TINY
+from tests.conftest import QUIET, TINY
 
 RUN = Path("runs/LeNet-Digits-1")
 AVERAGED = [
@@ -30,7 +30,7 @@ def test_averaged_weights_are_kept_and_measured_by_run_and_afterwards(lenet, hel
     assert done.code == 0, done.err
     assert not same(weights("best"), weights("best", "current_model_state"))
     inside = json.loads((RUN / "test.json").read_text())
-    assert lenet("test").code == 0
+    assert lenet("test", *QUIET).code == 0
     assert json.loads((RUN / "test.json").read_text()) == inside
     assert same(package.load(RUN).state_dict(), weights("best"))
 

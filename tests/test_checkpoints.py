@@ -17,12 +17,6 @@ from tests.small import write_data
 RUN = Path("runs/LeNet-Digits-1/checkpoints/best.ckpt")
 
 
-@pytest.fixture
-def trained(lenet) -> Path:
-    assert lenet("fit", *TINY).code == 0
-    return RUN
-
-
 def changed(path: Path, **hyperparameters) -> str:
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["hyper_parameters"].update(hyperparameters)
@@ -46,10 +40,10 @@ def test_load_gives_the_trained_model_whatever_its_class(trained):
     model = load("best")
     assert type(model) is LeNet
     assert not model.training
-    saved = torch.load(trained, weights_only=True)["state_dict"]
+    saved = torch.load(RUN, weights_only=True)["state_dict"]
     assert all(saved[name].equal(value) for name, value in model.state_dict().items())
     assert load("runs/LeNet-Digits-1").state_dict().keys() == saved.keys()
-    assert load(trained).hparams.num_classes == 10
+    assert load(RUN).hparams.num_classes == 10
 
 
 def test_load_says_which_option_a_model_does_not_take_and_keeps_a_bug_of_it(trained):
@@ -97,7 +91,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(lenet, trained):
         def __reduce__(self):
             return (Path.touch, (Path("exploded"),))
 
-    checkpoint = torch.load(trained, weights_only=True)
+    checkpoint = torch.load(RUN, weights_only=True)
     torch.save({**checkpoint, "bomb": Bomb()}, "bomb.ckpt")
     refused(lenet, "bomb.ckpt", "bomb.ckpt", "could run code")
     Path("raw.ckpt").write_bytes(pickle.dumps(Bomb()))
@@ -114,14 +108,14 @@ def test_a_strangers_class_is_not_imported(lenet, trained, where):
         "optimizer": {"optimizer": spec},
         "string": {"optimizer": "stranger.Net"},
     }[where]
-    refused(lenet, changed(trained, **hyperparameters), "'stranger.Net'", "naming it yourself")
+    refused(lenet, changed(RUN, **hyperparameters), "'stranger.Net'", "naming it yourself")
     assert not Path("imported").exists()
     assert "stranger" not in sys.modules
 
 
 def test_a_config_file_named_by_a_checkpoint_is_not_read(lenet, trained):
     Path("stranger.yaml").write_text("class_path: stranger.Net")
-    refused(lenet, changed(trained, optimizer="stranger.yaml"), "'stranger.yaml'")
+    refused(lenet, changed(RUN, optimizer="stranger.yaml"), "'stranger.yaml'")
 
 
 def test_a_strangers_class_in_the_config_of_a_run_is_not_imported(lenet, trained):
@@ -135,8 +129,8 @@ def test_a_strangers_class_in_the_config_of_a_run_is_not_imported(lenet, trained
     assert not Path("imported").exists()
 
 
-def test_a_class_of_ones_own_works_once_it_is_named(lenet_process, tmp_path):
-    (tmp_path / "mine.py").write_text(
+def test_a_class_of_ones_own_works_once_it_is_named(lenet, lenet_process, tmp_path):
+    (tmp_path / "flat.py").write_text(
         "from torch import nn\n"
         "from lenet import ImageClassifier\n"
         "class Flat(ImageClassifier):\n"
@@ -147,18 +141,18 @@ def test_a_class_of_ones_own_works_once_it_is_named(lenet_process, tmp_path):
         "        linear = nn.Linear(size, self.num_classes, bias)\n"
         "        self.network = nn.Sequential(nn.Flatten(), linear)\n"
     )
-    done = lenet_process("fit", "--model", "mine.Flat", "--model.bias", "false", *TINY)
+    done = lenet("fit", "--model", "flat.Flat", "--model.bias", "false", *TINY)
     assert done.code == 0, done.err
     done = lenet_process("test", "--ckpt_path", "best", *QUIET)
     assert done.code == 2
-    assert "--model mine.Flat" in done.err
-    done = lenet_process("test", "--ckpt_path", "best", "--model", "mine.Flat", *QUIET)
+    assert "--model flat.Flat" in done.err
+    done = lenet("test", "--ckpt_path", "best", "--model", "flat.Flat", *QUIET)
     assert done.code == 0, done.err
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", None])
 def test_what_is_no_checkpoint_is_refused(lenet, trained, content):
-    whole = trained.read_bytes()
+    whole = RUN.read_bytes()
     Path("bad.ckpt").write_bytes(whole[: len(whole) // 2] if content is None else content)
     refused(lenet, "bad.ckpt", "bad.ckpt", "not a whole checkpoint")
 
@@ -194,8 +188,7 @@ def test_a_checkpoint_for_other_classes_is_named_before_its_model_is_made(
     assert "was trained for 10 classes, where the data has 47" in done.err
 
 
-def test_another_split_than_the_trainings_is_warned_of(lenet):
-    assert lenet("fit", *TINY).code == 0
+def test_another_split_than_the_trainings_is_warned_of(lenet, trained):
     done = lenet("validate", "--data.split_seed", "7", *QUIET)
     assert done.code == 0
     assert "Warning: --data.split_seed 7, where the checkpoint was trained with 0" in done.err

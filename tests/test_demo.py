@@ -16,7 +16,7 @@ from lenet.demo.reader import Reader
 from lenet.demo.server import FIRST_PORT, free_port
 from lenet.errors import UserError
 from tests.browser import CHROMIUM, SEVEN, THREE, Server, draw, opened, wait_for_answer
-from tests.conftest import REAL_MNIST, TINY
+from tests.conftest import REAL_MNIST
 from tests.small import DATA
 
 HIDDEN = ["--open_browser", "false", "--trainer.fast_dev_run", "true", "--port", "0"]
@@ -117,9 +117,8 @@ def test_there_is_a_page_for_every_data_set(name, small, monkeypatch):
 # How it is served
 
 
-def test_demo_serves_the_best_weights_and_leaves_the_run_as_it_is(lenet, tmp_path):
+def test_demo_serves_the_best_weights_and_leaves_the_run_as_it_is(lenet, trained, tmp_path):
     pytest.importorskip("gradio", reason="needs lenet[demo]")
-    assert lenet("fit", *TINY).code == 0
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     done = lenet("demo", *HIDDEN)
     assert done.code == 0, done.err
@@ -128,8 +127,7 @@ def test_demo_serves_the_best_weights_and_leaves_the_run_as_it_is(lenet, tmp_pat
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_without_gradio_one_line_says_what_to_install(lenet, monkeypatch):
-    assert lenet("fit", *TINY).code == 0
+def test_without_gradio_one_line_says_what_to_install(lenet, trained, monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "gradio.themes", raising=False)
     done = lenet("demo", *HIDDEN)

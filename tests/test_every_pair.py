@@ -1,18 +1,20 @@
-"""Every model trains on every data set with no further option, and is found again by `best`."""
+"""Every model trains on images of every kind with no further option, and is found by `best`."""
 
 import pytest
 
 import lenet as package
-from lenet.data import ImageDataModule
 from tests.conftest import QUIET
 from tests.small import DATA
 
-MODELS = ("LeNet", "LeNet5", "MLP", "ConvNet", "TorchvisionModel")
+# LeNet is trained on every data set by tests/data/test_every.py.
+MODELS = ("LeNet5", "MLP", "ConvNet", "TorchvisionModel")
+# One data set of each kind. Every model is trained on Digits by tests/models/test_every_model.py.
+KINDS = ("MNIST", "EMNIST", "USPS", "CIFAR10", "CIFAR100", "ImageFolder")
 
 
-@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("data", KINDS)
 @pytest.mark.parametrize("model", MODELS)
-def test_every_model_trains_on_every_data_set(lenet, small, monkeypatch, model, data):
+def test_every_model_trains_on_every_kind_of_data_set(lenet, small, monkeypatch, model, data):
     small(data)
     for name in DATA:  # as the small files are
         monkeypatch.setattr(getattr(package, name), "usual_val_size", 2, raising=False)
@@ -32,10 +34,10 @@ def test_every_model_trains_on_every_data_set(lenet, small, monkeypatch, model, 
     assert done.code == 0, done.err
 
 
-def test_all_data_sets_are_tried():
-    public = {
-        name
-        for name in package.__all__
-        if isinstance(cls := getattr(package, name), type) and issubclass(cls, ImageDataModule)
-    }
-    assert public - {"ImageDataModule"} == set(DATA)
+def test_a_data_set_of_every_kind_is_tried():
+    def kind(name: str) -> tuple:
+        data = getattr(package, name)
+        return data.in_channels, len(data.classes), data.native_size, data.usually_resized
+
+    tried = {kind(name) for name in (*KINDS, "Digits") if name != "ImageFolder"}
+    assert {kind(name) for name in DATA if name != "ImageFolder"} <= tried

@@ -130,10 +130,7 @@ def test_padding_and_resizing_are_in_the_file(size, suffix):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_training_is_exported_and_says_what_it_is(lenet, suffix, recwarn, caplog):
-    assert lenet("fit", *TINY).code == 0
-    recwarn.clear()
-    caplog.clear()
+def test_a_training_is_exported_and_says_what_it_is(lenet, trained, suffix, recwarn, caplog):
     before = sorted(Path("runs").rglob("*"))
     done = lenet("export", "--ckpt_path", "best", "--output", f"digits{suffix}")
     assert done.code == 0, done.err
@@ -172,8 +169,7 @@ def test_a_training_is_exported_and_says_what_it_is(lenet, suffix, recwarn, capl
     assert (found - expected(load("best"), data, images)).abs().max() <= 1e-5
 
 
-def test_without_output_the_file_is_called_as_the_checkpoint_and_replaced(lenet):
-    assert lenet("fit", *TINY).code == 0
+def test_without_output_the_file_is_called_as_the_checkpoint_and_replaced(lenet, trained):
     Path("runs/LeNet-Digits-1/last.onnx").write_text("old")
     for name in ("best", "last"):
         assert lenet("export", "--ckpt_path", name).code == 0
@@ -264,8 +260,7 @@ def test_a_model_is_left_in_the_mode_it_was_in():
         ),
     ],
 )
-def test_an_output_that_cannot_be_is_one_line(lenet, monkeypatch, output, said):
-    assert lenet("fit", *TINY).code == 0
+def test_an_output_that_cannot_be_is_one_line(lenet, trained, monkeypatch, output, said):
     Path("folder.onnx").mkdir()
     Path("locked.onnx").touch()
     access = os.access  # root may write everywhere
@@ -280,8 +275,7 @@ def test_an_output_that_cannot_be_is_one_line(lenet, monkeypatch, output, said):
     assert said in lines[0]
 
 
-def test_without_the_packages_one_line_says_what_to_install(lenet, monkeypatch):
-    assert lenet("fit", *TINY).code == 0
+def test_without_the_packages_one_line_says_what_to_install(lenet, trained, monkeypatch):
     for name in ("onnx", "onnxscript"):
         monkeypatch.setitem(sys.modules, name, None)
     done = lenet("export", "--output", "lenet.onnx")
@@ -299,9 +293,8 @@ def test_python_exports_what_it_has_trained():
 
 
 @pytest.mark.mnist
-def test_all_test_images_of_mnist_agree_in_a_file_below_350_kb(lenet, real_mnist):
-    few = ["--trainer.limit_train_batches", "150", "--trainer.limit_val_batches", "5"]
-    assert lenet("fit", *few, "--trainer.max_epochs", "1", *QUIET).code == 0
+def test_all_test_images_of_mnist_agree_in_a_file_below_350_kb(lenet, real_mnist, mnist_run):
+    shutil.copytree(mnist_run, Path("runs") / mnist_run.name)
     done = lenet("export", "--output", "lenet.onnx")
     assert done.code == 0, done.err
     assert "Run on 11,004 images" in done.out

@@ -14,10 +14,10 @@ from PIL import EpsImagePlugin, Image, ImageDraw
 
 from lenet.data.images.files import MAX_NAMED, decode
 from lenet.data.images.user_images import find_images, spreadsheet_safe
-from tests.conftest import QUIET, TINY
+from tests.conftest import QUIET, SILENT
 from tests.small import write_folder
 
-CPU = ["--trainer.accelerator", "cpu", *QUIET]
+CPU = ["--trainer.accelerator", "cpu", *SILENT]
 RUN = Path("runs/LeNet-Digits-1")
 
 
@@ -106,9 +106,8 @@ def bad() -> dict[str, tuple[bytes, str | None]]:
 
 
 @pytest.fixture
-def predict(lenet):
-    """Train for a second, and predict images of one's own with it."""
-    assert lenet("fit", *TINY).code == 0
+def predict(lenet, trained):
+    """Predict images of one's own."""
     return lambda path, *args: lenet("predict", "--data.predict_path", path, *args, *CPU)
 
 
@@ -198,7 +197,7 @@ def write_classes(names: tuple[str, ...]) -> None:
     write_folder(Path("mine"), names, count=8)
 
 
-FOLDER = ["--data", "ImageFolder", "--data.root", "mine", "--trainer.max_epochs", "1", *CPU]
+FOLDER = ["--data", "ImageFolder", "--data.root", "mine", "--trainer.max_epochs", "1", *CPU, *QUIET]
 
 
 def test_bad_images_of_a_class_are_refused_together(lenet):
@@ -221,7 +220,7 @@ def test_names_of_classes_and_files_stay_within_the_run(lenet):
     with open(b"mine/new\nline/\xff.png", "wb") as file:
         digit("RGB").save(file, "PNG")
     before = sorted(os.listdir())
-    done = lenet("run", *FOLDER, "--trainer.max_epochs", "1")
+    done = lenet("run", *FOLDER, "--trainer.max_epochs", "1", "--predictions.num_images", "10")
     assert done.code == 0, done.err
     assert sorted(os.listdir()) == sorted([*before, "runs"])
     run = Path("runs/LeNet-ImageFolder-1")

@@ -24,11 +24,11 @@ from lenet.models import ImageClassifier
 from lenet.training.checkpoint_io import WholeCheckpointIO
 from tests.conftest import QUIET
 
-STEPS = 27  # an epoch
+STEPS = 14  # an epoch
 # A training with everything that could make a resumed one differ: order, distortions, dropout,
 # statistics of batches, the state of an optimizer and of a schedule, averaged weights.
 OPTIONS = [
-    *("--data", "Digits", "--data.batch_size", "48", "--data.rotation", "5", *QUIET),
+    *("--data", "Digits", "--data.batch_size", "96", "--data.rotation", "5", *QUIET),
     *("--model", "ConvNet", "--model.widths", "[4,8]", "--model.hidden_sizes", "[16]"),
     *("--model.batch_norm", "true", "--model.dropout", "0.2", "--model.scheduler", "OneCycleLR"),
     *("--trainer.accelerator", "cpu", "--trainer.max_epochs", "3"),
@@ -155,7 +155,7 @@ main(args)
 def test_a_signal_to_the_workers_as_well_stops_as_one_to_the_training(
     tmp_path, signum, hook, sanity
 ):
-    options = ("--data.num_workers", "2", "--data.batch_size", "48", *QUIET)
+    options = ("--data.num_workers", "2", "--data.batch_size", "96", *QUIET)
     command = [sys.executable, "-c", GROUP, hook, str(sanity), str(int(signum)), "fit"]
     done = subprocess.run(
         [*command, "--data", "Digits", *options, "--trainer.accelerator", "cpu"],
@@ -278,7 +278,7 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_is_whole(tmp_path, wh
     ("step", "options"),
     [
         (STEPS, ()),
-        (STEPS + 9, ("--data.val_size", "0")),
+        (STEPS + 1, ("--data.val_size", "0")),
         (STEPS, ("--trainer.limit_val_batches", "0")),
         (STEPS // 2, ("--trainer.val_check_interval", "0.5")),
         (STEPS, ("--trainer.check_val_every_n_epoch", "2")),

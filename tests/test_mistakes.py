@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from lightning.pytorch import loggers
 
-from tests.conftest import DIGITS, TINY
+from tests.conftest import DIGITS, QUIET, TINY
 
 MISTAKES = {
     "a word": (
@@ -362,10 +362,12 @@ def test_a_logger_without_its_package_gets_the_package(lenet, logger, option, mo
 
 @pytest.mark.parametrize("precision", ["64", "64-true", "bf16-true", "16-true", "bf16-mixed"])
 def test_every_precision_works(lenet, precision):
-    args = [*DIGITS, "--trainer.limit_train_batches", "2", "--trainer.precision", precision]
-    assert lenet("fit", *args).code == 0
-    assert lenet("test", "--ckpt_path", "best", "--trainer.precision", precision).code == 0
-    assert lenet("test", "--ckpt_path", "best").code == 0
+    # With pictures, but of the curves, which are read from a file.
+    args = ["--pictures.curves", "false", "--trainer.precision", precision]
+    args += ["--trainer.limit_test_batches", "1", "--trainer.limit_val_batches", "1"]
+    assert lenet("fit", *DIGITS, *args, "--trainer.limit_train_batches", "2").code == 0
+    assert lenet("test", "--ckpt_path", "best", *args).code == 0
+    assert lenet("test", "--ckpt_path", "best", *QUIET).code == 0
 
 
 def test_an_accelerator_whose_package_is_missing_gets_one_line(lenet):

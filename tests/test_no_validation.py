@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lenet import Digits, ImageFolder
-from tests.conftest import DIGITS, SILENT, TINY
+from tests.conftest import DIGITS, QUIET, SILENT, TINY
 from tests.small import split_up
 
 RUN = Path("runs/LeNet-Digits-1")
@@ -35,7 +35,8 @@ def test_a_folders_own_validation_images_are_trained_on(photos):
 
 
 def test_the_last_weights_are_the_best_for_every_command_that_follows(lenet, caplog, recwarn):
-    done = lenet("run", *DIGITS, *ALL, *SILENT, "--trainer.max_epochs", "2")
+    few = ["--trainer.max_epochs", "2", "--trainer.limit_train_batches", "2"]
+    done = lenet("run", *DIGITS, *ALL, *SILENT, *few)
     assert done.code == 0, done.err
     assert "Training on all 1437 images" in caplog.text
     kinds = {warning.category for warning in recwarn}  # some deprecations are UserWarnings as well
@@ -51,7 +52,7 @@ def test_the_last_weights_are_the_best_for_every_command_that_follows(lenet, cap
     with (RUN / "metrics.csv").open(newline="") as file:
         assert "val/loss" not in next(csv.reader(file))
     before = (RUN / "test.json").read_text()
-    assert lenet("test", *SILENT).code == 0
+    assert lenet("test", *QUIET).code == 0
     assert (RUN / "test.json").read_text() == before
 
 
@@ -71,7 +72,7 @@ def test_there_is_nothing_to_validate_on(lenet):
     done = lenet("validate")
     assert done.code == 2
     assert "--data.val_size 0: leaves no images to validate on" in done.err
-    done = lenet("validate", *SILENT, "--data.val_size", "100")
+    done = lenet("validate", *QUIET, "--data.val_size", "100")
     assert done.code == 0
     assert "may have been trained on" in done.err
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lenet import EMNIST, ImageFolder
+from lenet.__main__ import main
 from lenet.data.selection import describe, folder_name, is_same
 from tests.conftest import DIGITS, QUIET, SILENT, TINY
 from tests.small import write_folder
@@ -22,12 +23,19 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
-def run(lenet) -> Path:
-    """A run that has all results on its own data."""
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """Make a run that has all results on its own data."""
+    root = tmp_path_factory.mktemp("runs")
     pictures = ["--pictures.filters", "false", "--pictures.features", "false", *SILENT]
-    assert lenet("run", *DIGITS, *pictures).code == 0
-    return RUN
+    short = ["--trainer.limit_train_batches", "2", "--trainer.default_root_dir", str(root)]
+    main(["run", *DIGITS, *pictures, *short])
+    return root / RUN.name
+
+
+@pytest.fixture
+def run(made) -> Path:
+    return shutil.copytree(made, RUN)
 
 
 def test_results_on_other_data_go_beside_the_runs(lenet, run, small):
@@ -49,7 +57,7 @@ def test_results_on_other_data_go_beside_the_runs(lenet, run, small):
 
 
 def test_results_on_the_runs_own_data_keep_their_place(lenet, run):
-    before = found(run)
+    before = {**found(run), "checkpoint": str((run / "checkpoints" / "best.ckpt").absolute())}
     (run / "test.json").unlink()
     done = lenet("test", "--data", "Digits", "--data.batch_size", "7", *SILENT)
     assert done.code == 0, done.err
@@ -63,8 +71,7 @@ def test_results_on_some_of_the_images_say_how_many(lenet, run):
     assert found(run)["images"] == 40  # four times the batch size, twice
 
 
-def test_another_split_of_the_images_is_validated_beside(lenet, small_run):
-    shutil.copytree(small_run, RUN)
+def test_another_split_of_the_images_is_validated_beside(lenet, trained):
     assert lenet("validate", *QUIET).code == 0
     before = contents(RUN)
     assert lenet("validate", "--data.split_seed", "1", *QUIET).code == 0
@@ -87,8 +94,7 @@ def test_folders_of_images_are_told_apart_by_where_they_are(lenet, tmp_path):
     assert found(run)["data"] == f"ImageFolder(root={str(roots[0])!r})"
 
 
-def test_nothing_is_left_where_an_evaluation_on_other_data_fails(lenet, small_run, tmp_path):
-    shutil.copytree(small_run, RUN)
+def test_nothing_is_left_where_an_evaluation_on_other_data_fails(lenet, trained, tmp_path):
     before = contents(RUN)
     (tmp_path / "file").touch()
     done = lenet("test", "--data", "MNIST", "--data.root", tmp_path / "file", *QUIET)

@@ -81,8 +81,7 @@ def test_a_folder_is_discarded_only_if_nothing_is_in_it(tmp_path):
     assert not (tmp_path / "new-1").exists()
 
 
-def test_a_training_that_has_had_more_epochs_says_so(lenet, small_run, tmp_path):
-    shutil.copytree(small_run, tmp_path / "runs" / "LeNet-Digits-1")
+def test_a_training_that_has_had_more_epochs_says_so(lenet, trained):
     done = lenet("fit", "--ckpt_path", "last", "--trainer.max_epochs", "0", *QUIET)
     assert done.code == 2
     assert "--trainer.max_epochs 0: training has come to 1 epochs already. Give more" in done.err
@@ -179,5 +178,6 @@ def test_no_file_is_read_or_written_in_the_encoding_of_the_machine():
         "main(sys.argv[1:])\n"
     )
     command = [sys.executable, "-X", "warn_default_encoding", "-c", program]
-    pictures = ["--pictures.filters", "false", "--pictures.features", "false"]
-    subprocess.run([*command, "run", *DIGITS, *pictures], check=True)
+    short = ["--pictures.filters", "false", "--pictures.features", "false"]
+    short += ["--trainer.limit_train_batches", "2"]
+    subprocess.run([*command, "run", *DIGITS, *short], check=True)

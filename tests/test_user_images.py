@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from lenet.pictures.pairs import draw_pairs
-from tests.conftest import QUIET, TINY
+from tests.conftest import QUIET, SILENT, TINY
 from tests.small import write_folder, write_image
 
 OWN = Path("runs/LeNet-Digits-1/own")
@@ -32,10 +32,9 @@ def table(folder: Path = OWN) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def predict(lenet):
-    """Train for a second, and predict images of one's own with it."""
-    assert lenet("fit", *TINY).code == 0
-    return lambda path, *args: lenet("predict", "--data.predict_path", path, *args, *CPU)
+def predict(lenet, trained):
+    """Predict images of one's own."""
+    return lambda path, *args: lenet("predict", "--data.predict_path", path, *args, *SILENT)
 
 
 def test_a_file_is_predicted_and_said_with_its_confidence(predict):
@@ -139,10 +138,9 @@ def test_where_there_is_nothing_to_predict_that_is_one_line(predict, path, messa
     assert not OWN.exists()
 
 
-def test_more_files_than_one_without_quotation_marks_are_answered_with_what_to_type(lenet):
+def test_more_files_than_one_without_quotation_marks_are_answered_with_what_to_type(lenet, trained):
     write_one(Path("a.png"))
     write_one(Path("b.png"))
-    assert lenet("fit", *TINY).code == 0
     done = lenet("predict", "--data.predict_path", "a.png", "b.png")
     assert done.code == 2
     assert "'b.png'" in done.err

@@ -24,7 +24,7 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.benchmarks.terminal import PYTHON, ROOT, machine
+from tests.benchmarks.terminal import PYTHON, ROOT, commit, machine
 
 ENOUGH = 10  # seeds for a line in the table
 
@@ -116,15 +116,15 @@ def measure(
         if list(root.glob("*/checkpoints/last.ckpt")):
             timed("fit", "--ckpt_path", "last")
         else:
-            begun.write_text(machine()["commit"])
+            begun.write_text(commit())
             options = ["--seed_everything", str(seed), "--data.val_size", "0"]
             timed("fit", "--config", str(config.absolute()), *options)
         timed("test", "--ckpt_path", "best")
     [result] = root.glob("*/test.json")
     accuracy = 100 * json.loads(result.read_text())["test/accuracy"]
     seconds = sum(json.loads(clock.read_text()))
-    commit = begun.read_text() if begun.exists() else "unknown"
-    return {"seed": seed, "accuracy": accuracy, "seconds": seconds, "commit": commit}
+    begun_by = begun.read_text() if begun.exists() else "unknown"
+    return {"seed": seed, "accuracy": accuracy, "seconds": seconds, "commit": begun_by}
 
 
 def row(config: Path, found: list[dict[str, Any]]) -> str:

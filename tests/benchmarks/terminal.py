@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PYTHON", "ROOT", "Finished", "machine", "terminal"]
+__all__ = ["PYTHON", "ROOT", "Finished", "commit", "machine", "terminal"]
 
 ROOT = Path(__file__).parents[2]
 PYTHON = [sys.executable]
@@ -60,8 +60,6 @@ def machine() -> dict[str, Any]:
         "'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else None}))"
     )
     said = subprocess.run([*PYTHON, "-c", code], capture_output=True, text=True, check=True)
-    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "date": time.strftime("%Y-%m-%d"),
         "system": platform.platform(),
@@ -69,8 +67,14 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         **json.loads(said.stdout),
-        "commit": commit,
+        "commit": commit(),
     }
+
+
+def commit() -> str:
+    """Say of which commit the code is, with ``-dirty`` if it was changed since."""
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _processor() -> str:

@@ -21,6 +21,7 @@ FOLDER = [
     "--trainer.accelerator",
     "cpu",
     *QUIET,
+    *("--predictions.num_images", "10"),
 ]
 
 

@@ -23,8 +23,11 @@ def test_our_module_is_not_taken_for_the_package():
     assert torchvision.__name__ == "torchvision"
 
 
-@pytest.mark.parametrize(("name", "size"), FAMILIES.items())
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "size", "channels"),
+    # Networks are made for colour images: with those, nothing but the last layer is replaced.
+    [*((name, size, 1) for name, size in FAMILIES.items()), ("resnet18", 32, 3)],
+)
 def test_every_family_is_sized_to_channels_and_classes(name, size, channels):
     # Without memory: what is asked is which sizes come out, in training and in evaluation.
     device = "cpu" if name.startswith("regnet") else "meta"
@@ -183,7 +186,7 @@ def test_weights_that_cannot_be_fetched_are_one_line(lenet, monkeypatch):
 def test_small_images_are_resized_to_what_a_network_takes(lenet, name, size):
     # SGD and no checkpoint: AlexNet has 57 million parameters.
     args = ["--model", "TorchvisionModel", "--model.name", name, "--model.optimizer", "SGD"]
-    args += ["--data.image_size", str(size), "--data.batch_size", "8"]
-    args += ["--trainer.limit_train_batches", "2", "--trainer.limit_val_batches", "1"]
+    args += ["--data.image_size", str(size), "--data.batch_size", "2"]
+    args += ["--trainer.limit_train_batches", "1", "--trainer.limit_val_batches", "1"]
     done = lenet("fit", *TINY, *args, "--trainer.enable_checkpointing", "false")
     assert done.code == 0, done.err

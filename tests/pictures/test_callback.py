@@ -13,7 +13,7 @@ import lenet as package
 from lenet.errors import UserError
 from lenet.pictures import Pictures
 from lenet.pictures.album import Album, best_weights
-from tests.conftest import DIGITS, SILENT
+from tests.conftest import DIGITS, QUIET, SILENT
 
 RUN = Path("runs/LeNet-Digits-1")
 OF_FIT = {"curves.png", "filters.png", "features.png"}
@@ -33,42 +33,62 @@ def images_in_tensorboard(run: Path = RUN) -> set[str]:
     return {tag.removeprefix("pictures/") + ".png" for tag in board.Tags()["images"]}
 
 
-@pytest.mark.parametrize("model", ["LeNet", "LeNet5", "MLP", "ConvNet", "TorchvisionModel"])
-def test_a_run_of_any_model_leaves_every_picture_also_in_tensorboard(lenet, model):
-    done = lenet("run", *BRIEF, "--model", model)
-    assert done.code == 0, done.err
-    run = Path(f"runs/{model}-Digits-1")
-    assert pictures(run) == OF_FIT | OF_TEST | OF_VALIDATE
+def assert_whole(run: Path) -> None:
+    """Read every picture, each of which is in TensorBoard too."""
     for name in pictures(run):
         if name.endswith(".png"):
             with Image.open(run / name) as image:
                 image.load()
                 assert min(image.size) > 150
     assert images_in_tensorboard(run) == {name for name in pictures(run) if name.endswith("png")}
-    assert f"Pictures in {run}:\n  curves.png, filters.png, features.png\n" in done.out
+
+
+def test_a_run_leaves_every_picture_also_in_tensorboard(lenet):
+    done = lenet("run", *BRIEF)
+    assert done.code == 0, done.err
+    assert pictures() == OF_FIT | OF_TEST | OF_VALIDATE
+    assert_whole(RUN)
+    assert f"Pictures in {RUN}:\n  curves.png, filters.png, features.png\n" in done.out
     assert "  test_confusion.png, test_mistakes.png, test_classes.csv\n" in done.out
+
+
+@pytest.mark.parametrize("model", ["LeNet5", "MLP", "ConvNet", "TorchvisionModel"])
+def test_of_any_model_filters_features_and_mistakes_are_drawn(lenet, model):
+    few = ["--pictures.curves", "false", "--pictures.confusion", "false"]
+    if model == "TorchvisionModel":
+        few += ["--model.name", "shufflenet_v2_x0_5"]  # whose checkpoints are not 130 MB each
+    for verb in ("fit", "test"):
+        done = lenet(verb, *BRIEF, "--model", model, *few)
+        assert done.code == 0, done.err
+    run = Path(f"runs/{model}-Digits-1")
+    assert pictures(run) == (OF_FIT | OF_TEST) - {"curves.png", "test_confusion.png"}
+    assert_whole(run)
 
 
 @pytest.mark.parametrize("data", ["CIFAR100", "EMNIST", "ImageFolder"])
 def test_colors_many_classes_and_files_on_disk_are_drawn(lenet, small, data):
     root = small(data)
     args = ["--data.root", str(root), "--data.in_memory", "false", "--data.num_workers", "0"]
-    done = lenet("run", *BRIEF, "--data", data, *(args if data == "ImageFolder" else []))
-    assert done.code == 0, done.err
-    assert pictures(Path(f"runs/LeNet-{data}-1")) >= OF_FIT | OF_TEST
+    args = [*("--data", data), *(args if data == "ImageFolder" else [])]
+    for verb in ("fit", "test", "predict"):
+        done = lenet(verb, *BRIEF, *args, "--pictures.curves", "false")
+        assert done.code == 0, done.err
+    run = Path(f"runs/LeNet-{data}-1")
+    assert pictures(run) == (OF_FIT | OF_TEST) - {"curves.png"}
+    assert (run / "predictions.png").is_file()
 
 
-def test_a_test_in_another_process_adds_to_the_runs_tensorboard(lenet, lenet_process):
+def test_a_later_test_adds_to_the_runs_tensorboard(lenet):
     assert lenet("fit", *BRIEF).code == 0
     assert images_in_tensorboard() == OF_FIT
     assert pictures() == OF_FIT
-    assert lenet_process("test", *SILENT).code == 0
+    assert lenet("test", *SILENT).code == 0
     assert pictures() == OF_FIT | OF_TEST
     assert images_in_tensorboard() == OF_FIT | {"test_confusion.png", "test_mistakes.png"}
 
 
 def test_the_classes_of_a_test_are_those_of_its_predictions(lenet):
-    assert lenet("run", *BRIEF).code == 0
+    assert lenet("run", *BRIEF, *QUIET, "--pictures.classes", "true").code == 0
     with (RUN / "predictions.csv").open(newline="") as file:
         predictions = [(row["label"], row["prediction"]) for row in csv.DictReader(file)]
     with (RUN / "test_classes.csv").open(newline="") as file:
@@ -91,7 +111,7 @@ def test_the_mistakes_are_the_most_confident_ones_of_the_table(lenet, monkeypatc
     monkeypatch.setattr(
         "lenet.pictures.callback.draw_mistakes", lambda path, _, found, *rest: drawn.append(found)
     )
-    assert lenet("run", *BRIEF, "--pictures.num_mistakes", "7").code == 0
+    assert lenet("run", *BRIEF, *QUIET, "--pictures.num_mistakes", "7").code == 0
     with (RUN / "predictions.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["label"] != row["prediction"]]
     rows.sort(key=lambda row: -float(row["confidence"]))
@@ -128,12 +148,12 @@ def test_each_picture_can_be_switched_off(lenet):
         (["--trainer.limit_val_batches", "0"], OF_FIT),
         (["--trainer.enable_checkpointing", "false"], OF_FIT),
         (["--trainer.limit_val_batches", "1"], OF_FIT),
-        (["--trainer.max_steps", "3"], OF_FIT),
+        (["--trainer.max_steps", "1"], OF_FIT),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
 def test_what_a_training_lacks_its_pictures_do_without(lenet, args, left):
-    done = lenet("fit", *DIGITS, *SILENT, *args)
+    done = lenet("fit", *BRIEF, *args)
     assert done.code == 0, done.err
     assert pictures() == left
     assert images_in_tensorboard() == (set() if "logger" in args[0] else left)
@@ -150,7 +170,7 @@ def test_a_training_that_is_stopped_by_hand_has_its_pictures(lenet, monkeypatch)
             raise KeyboardInterrupt
 
     monkeypatch.setattr("lenet.LeNet.on_validation_epoch_start", stop)
-    assert lenet("fit", *DIGITS, *SILENT, "--trainer.max_epochs", "9").code == 130
+    assert lenet("fit", *BRIEF, "--trainer.max_epochs", "9").code == 130
     assert pictures() == OF_FIT
 
 
@@ -199,8 +219,7 @@ def test_batches_without_indices_have_a_confusion_matrix_and_no_mistakes(tmp_pat
     assert pictures(tmp_path) == {"test_confusion.png", "test_classes.csv"}
 
 
-def test_best_weights_are_lent_and_taken_back(lenet):
-    assert lenet("fit", *DIGITS, *SILENT).code == 0
+def test_best_weights_are_lent_and_taken_back(trained):
     model, trainer = package.LeNet(), package.Trainer(logger=False, accelerator="cpu")
     before = model.network.c1.weight.detach().clone()
     with best_weights(trainer, model) as said:

@@ -5,9 +5,10 @@ import pytest
 
 from lenet.pictures import curves
 from lenet.pictures.curves import draw_curves, read_curves
-from tests.conftest import DIGITS, SILENT
+from tests.conftest import TINY
 
 RUN = Path("runs/LeNet-Digits-1")
+BRIEF = [*TINY, "--pictures.curves", "true", "--trainer.limit_train_batches", "2"]
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def rows() -> list[dict[str, str]]:
 
 
 def test_the_curves_are_the_figures_of_metrics_csv_also_after_going_on(lenet, drawn):
-    assert lenet("fit", *DIGITS, *SILENT, "--trainer.max_epochs", "2").code == 0
+    assert lenet("fit", *BRIEF, "--trainer.max_epochs", "2").code == 0
     done = lenet("fit", "--ckpt_path", "last", "--trainer.max_epochs", "4")
     assert done.code == 0, done.err
     found = rows()
@@ -52,7 +53,7 @@ def test_the_curves_are_the_figures_of_metrics_csv_also_after_going_on(lenet, dr
 
 
 def test_a_training_without_validation_has_its_own_curves(lenet, drawn):
-    assert lenet("fit", *DIGITS, *SILENT, "--trainer.limit_val_batches", "0").code == 0
+    assert lenet("fit", *BRIEF, "--trainer.limit_val_batches", "0").code == 0
     assert set(drawn[-1][1]) == {("loss", "training"), ("accuracy", "training")}
 
 

@@ -6,6 +6,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 
 from lenet.training import progress_bar as progress
 from lenet.training.progress_bar import ProgressBar
+from tests.conftest import DIGITS
 
 
 @pytest.fixture
@@ -41,8 +42,8 @@ def test_slow_steps_and_what_must_be_seen_at_once_are_drawn_each_time(drawn):
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_each_epoch_leaves_a_line_with_its_last_figures(lenet, monkeypatch, caplog, width):
     monkeypatch.setenv("COLUMNS", str(width))
-    options = ("--data", "Digits", "--trainer.max_epochs", "2", "--trainer.accelerator", "cpu")
-    done = lenet("fit", *options)
+    few = ("--pictures.filters", "false", "--pictures.features", "false")
+    done = lenet("fit", *DIGITS, *few, "--trainer.max_epochs", "2")
     out = done.out
     assert out.index("Epoch 1/1") < out.index("Pictures in")
     # It would be printed into the last epoch's line.

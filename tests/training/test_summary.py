@@ -1,6 +1,9 @@
 import pytest
 
-SHORT = ("--data", "Digits", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1")
+from tests.conftest import DIGITS, QUIET
+
+# Of what is quiet, all but the last: the summary.
+SHORT = (*DIGITS, *QUIET[:-2], "--trainer.limit_train_batches", "1")
 
 
 @pytest.mark.parametrize(
