@@ -47,6 +47,7 @@ def test_load_gives_the_trained_model_whatever_its_class(trained):
 
 
 def test_load_says_which_option_a_model_does_not_take_and_keeps_a_bug_of_it(trained):
+    trained = trained / "checkpoints" / "best.ckpt"
     with pytest.raises(UserError, match="option 'zebra'"):
         load(changed(trained, zebra=1))
     with pytest.raises(UserError, match="must be greater than 0"):

@@ -84,10 +84,17 @@ def test_a_bomb_is_refused_in_a_line(bomb, how):
     assert done.code == 2
 
 
-@pytest.mark.parametrize("place", ["fifo", "/dev/zero", "/dev/stdin", "folder", "missing"])
-@pytest.mark.parametrize("option", ["config", "model", "data", "trainer", "trainer.callbacks"])
-def test_what_is_no_file_is_refused_without_being_waited_for(place, option):
+@pytest.mark.parametrize("place", ["fifo", "/dev/stdin"])
+def test_a_pipe_is_refused_as_a_config_without_being_waited_for(place):
     os.mkfifo("fifo")
+    done = run("fit", "--config", place, "--print_config")
+    check(done)
+    assert done.code == 2
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "folder", "missing"])
+@pytest.mark.parametrize("option", ["config", "model", "data", "trainer", "trainer.callbacks"])
+def test_what_is_no_file_is_refused(place, option):
     Path("folder").mkdir()
     done = run("fit", f"--{option}", place, "--print_config")
     check(done)

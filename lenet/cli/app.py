@@ -19,7 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from lenet import __version__, runs, training
 from lenet.cli import checkpoint_defaults, construction
-from lenet.cli.checks import check_seed, check_values, check_words, match_model_and_data
+from lenet.cli.checks import check_seed, check_values, match_model_and_data
 from lenet.cli.first_look import FirstLook, look
 from lenet.cli.known_options import command_options
 from lenet.cli.parser import Parser, bound_what_is_read, parse
@@ -108,7 +108,6 @@ class LeNetCLI(LightningCLI):
             parse(parser, parser, args, "", {})
             raise UserError(f"no command typed. There are {', '.join(COMMANDS)}.")
         first = look(command, args)
-        check_words(first.words)
         not_found = self._use_checkpoint(first)
         self._link_sizes()
         self.config = parse(parser, self.command_parser, first.args, command, first.classes)

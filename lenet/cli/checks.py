@@ -1,9 +1,6 @@
 """Values that jsonargparse accepts and nobody can use, and what depends on model and data."""
 
 import math
-import os
-import stat
-from collections.abc import Iterable
 from typing import Any
 
 from jsonargparse import ArgumentParser
@@ -11,28 +8,10 @@ from jsonargparse import ArgumentParser
 from lenet.cli.known_options import class_of
 from lenet.errors import UserError
 
-__all__ = ["LEAST", "check_seed", "check_values", "check_words", "match_model_and_data"]
+__all__ = ["LEAST", "check_seed", "check_values", "match_model_and_data"]
 
 # Options of Lightning's that it does not check.
 LEAST = {"trainer.accumulate_grad_batches": 1}
-
-
-def check_words(words: Iterable[str]) -> None:
-    """Refuse devices and pipes, which jsonargparse might wait for or read without an end.
-
-    Args:
-        words: All that is typed or stands in a config: any may be read as a file.
-
-    Raises:
-        UserError: With the path.
-    """
-    for word in words:
-        try:
-            mode = os.stat(word).st_mode
-        except (OSError, ValueError):  # not a path
-            continue
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise UserError(f"{word}: not a file that can be read as a whole.")
 
 
 def check_values(group: str, values: Any, cls: type) -> None:

@@ -68,7 +68,8 @@ class Distortions:
         size = 1 / (1 + amounts[:, 1])
         cos, sin, tan = angle.cos() * size, angle.sin() * size, slant.tan()
         # The inverse of what is done to the image.
-        x, y = 2 * amounts[:, 3] / images.shape[3], 2 * amounts[:, 4] / images.shape[2]
+        x = 2 * amounts[:, 3] / images.shape[3]
+        y = 2 * amounts[:, 4] / images.shape[2]
         rows = torch.stack([cos, cos * tan - sin, x, sin, sin * tan + cos, y], dim=1)
         return F.affine_grid(rows.view(-1, 2, 3), list(images.shape), align_corners=False)
 

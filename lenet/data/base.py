@@ -130,7 +130,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self._given_resize = resize
         self._bring_to(image_size or PADDED_SIZE)
         self.num_workers = num_workers
-        self.predict_path, self.raw = predict_path, raw
+        self.predict_path = predict_path
+        self.raw = raw
         self.user_images: UserImages | None = None
         self.distortions = Distortions(
             rotation, scaling, shear, translation, elastic, elastic_sigma
@@ -162,7 +163,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     def divide(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Give the indices of the images to train on, and of those to validate on."""
         seeded = torch.Generator().manual_seed(self.split_seed)
-        order, val_size = torch.randperm(len(labels), generator=seeded), self.num_val(len(labels))
+        order = torch.randperm(len(labels), generator=seeded)
+        val_size = self.num_val(len(labels))
         return order[val_size:], order[:val_size]
 
     def num_val(self, available: int) -> int:
@@ -246,7 +248,9 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         Raises:
             UserError: If there are fewer images than devices.
         """
-        images, trainer, seed = self.sets[name], self.trainer, self.shared_seed
+        images = self.sets[name]
+        trainer = self.trainer
+        seed = self.shared_seed
         num_replicas = trainer.world_size if trainer else 1
         if num_replicas > len(images):
             raise UserError(
@@ -266,7 +270,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             seed=1_000_003 * seed % 2**62,
         )
         if isinstance(sampler, EpochSampler):
-            sampler.trainer, sampler.batch_size = trainer, self.batch_size
+            sampler.trainer = trainer
+            sampler.batch_size = self.batch_size
         return LazyLoader(
             images,
             batch_size=self.batch_size if shuffle else EVALUATION_FACTOR * self.batch_size,

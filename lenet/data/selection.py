@@ -31,7 +31,8 @@ def describe(data: ImageDataModule, validates: bool = False) -> str:
 
 def folder_name(data: ImageDataModule, validates: bool = False) -> str:
     """Name the folder for results on these images, another one for other images."""
-    cls, chosen = type(data), _chosen(data, validates)
+    cls = type(data)
+    chosen = _chosen(data, validates)
     words = [
         Path(value).name if isinstance(value, str) else f"{name}-{value}"
         for name, value in chosen.items()
@@ -52,7 +53,8 @@ def is_same(data: ImageDataModule, saved: Mapping[str, Any], validates: bool = F
         saved: The options of the training's data module, and its ``_class_path``.
         validates: Whether the validation images are meant, or else the test images.
     """
-    cls, path = type(data), str(saved.get("_class_path")).split(".")
+    cls = type(data)
+    path = str(saved.get("_class_path")).split(".")
     if (path[0], path[-1]) != (cls.__module__.split(".")[0], cls.__name__):  # lenet.MNIST as well
         return False
     here, there = (_selection(data, options, validates) for options in (data.hparams, saved))

@@ -60,12 +60,15 @@ def bars(classes: Sequence[str], probabilities: Tensor | None, message: str = ""
         message: Text in place of an answer.
     """
     chosen = list(range(min(len(classes), MAX_BARS)))
-    answer, part, predicted = message, "", -1
+    answer = message
+    part = ""
+    predicted = -1
     if probabilities is not None:
         if len(classes) > MAX_BARS:
             chosen = probabilities.topk(MAX_BARS).indices.tolist()
         predicted = int(probabilities.argmax())
-        answer, part = classes[predicted], f"{float(probabilities[predicted]):.1%}"
+        answer = classes[predicted]
+        part = f"{float(probabilities[predicted]):.1%}"
     rows = []
     for i in chosen:
         p = 0.0 if probabilities is None else float(probabilities[i])

@@ -41,7 +41,8 @@ class Page:
     """
 
     def __init__(self, reader: Reader, checkpoint: Path | None):
-        self.reader, self.data = reader, reader.data
+        self.reader = reader
+        self.data = reader.data
         self.is_drawn = self.data.handwriting is not None
         self.invitation = self._invite()
         names = type(reader.model).__name__, type(self.data).__name__

@@ -37,7 +37,8 @@ class Reader:
     """
 
     def __init__(self, model: ImageClassifier, data: ImageDataModule):
-        self.model, self.data = model.eval(), data
+        self.model = model.eval()
+        self.data = data
         self._lock = threading.Lock()  # of one call at a time: its hooks would record the others
 
     def read(self, image: Image.Image) -> Answer:

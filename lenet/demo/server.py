@@ -14,7 +14,8 @@ from lenet.models import ImageClassifier
 
 __all__ = ["free_port", "serve"]
 
-FIRST_PORT, LAST_PORT = 7860, 7959  # Gradio's own ports
+FIRST_PORT = 7860
+LAST_PORT = 7959  # Gradio's own ports
 FONTS = ("system-ui", "sans-serif")
 FIXED_FONTS = ("ui-monospace", "monospace")
 

@@ -19,7 +19,8 @@ TOLERANCE = 1e-5  # of a probability
 # A model may differ by four times its own rounding where that is worse, but by no more than the
 # second: the features of LeNet5 are squared and summed, and its probabilities in single precision
 # are 1e-5 from those in double.
-ROUNDING_FACTOR, MAX_TOLERANCE = 4, 1e-4
+ROUNDING_FACTOR = 4
+MAX_TOLERANCE = 1e-4
 BATCH_SIZES = (1, 3, 1000)
 MAX_VALUES = 8_000_000  # of pixels in the check, all test images of MNIST's
 
@@ -60,7 +61,8 @@ def compare(
         The greatest difference of a probability, and the greatest that is allowed.
     """
     parts = [(classify(model, data, batch) - run(batch)).abs().max() for batch in images]
-    difference, allowed = float(torch.stack(parts).max()), TOLERANCE
+    difference = float(torch.stack(parts).max())
+    allowed = TOLERANCE
     if difference > TOLERANCE:
         allowed = min(
             MAX_TOLERANCE, max(TOLERANCE, ROUNDING_FACTOR * _rounding(model, data, images))

@@ -47,7 +47,8 @@ class Program(nn.Module):
 
     def __init__(self, model: ImageClassifier, data: ImageDataModule):
         super().__init__()
-        self.model, self.data = model, data
+        self.model = model
+        self.data = data
 
     def forward(self, images: Tensor) -> Tensor:
         """Map pixels ``(N, C, H, W)`` in [0, 1] to probabilities ``(N, K)``."""
@@ -60,7 +61,8 @@ def check_output(output: str | Path) -> Path:
     Raises:
         UserError: With the reason.
     """
-    path, option = Path(output).expanduser(), f"--output {output}"
+    path = Path(output).expanduser()
+    option = f"--output {output}"
     if path.suffix not in (".onnx", ".pt2", ".safetensors"):
         raise UserError(f"{option}: must end in .onnx, .pt2 or .safetensors.")
     if path.is_dir():

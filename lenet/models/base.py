@@ -223,7 +223,8 @@ class ImageClassifier(pl.LightningModule, ABC):
         if self.make_scheduler is None:
             return optimizer
         config = schedule(self.make_scheduler, optimizer, self.lr, self._total_steps)
-        monitor, data = str(config.get("monitor")), getattr(self._trainer, "datamodule", None)
+        monitor = str(config.get("monitor"))
+        data = getattr(self._trainer, "datamodule", None)
         if monitor.startswith("val/") and getattr(data, "val_size", None) == 0:
             raise UserError(
                 f"--model.scheduler.monitor {monitor}: with --data.val_size 0 there is no such "

@@ -158,7 +158,8 @@ def _by_stage(**options: Numbers) -> list[Stage]:
 
 def _plan(stages: list[Stage]) -> Iterator[Layer]:
     for i, stage in enumerate(stages, start=1):
-        width, size = stage["widths"], stage["pool_sizes"]
+        width = stage["widths"]
+        size = stage["pool_sizes"]
         for j in range(1, stage["repeats"] + 1):
             yield Layer(f"conv{i}_{j}", width, stage["kernel_sizes"], padding=stage["paddings"])
         if size > 1:
@@ -176,7 +177,8 @@ def check_sides(stages: list[Stage], image_size: int) -> int:
         UserError: If a side is not a whole number or less than 1, with the sides up to it and what
             would fit.
     """
-    lines, side = [], image_size
+    lines = []
+    side = image_size
     for layer in _plan(stages):
         out = layer.side(side)
         sum_ = f"({side} - {layer.kernel_size} + {2 * layer.padding}) / {layer.stride} + 1"

@@ -56,7 +56,8 @@ class LeNet(ImageClassifier):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        act, pool = ACTIVATIONS[activation], POOLINGS[pooling]
+        act = ACTIVATIONS[activation]
+        pool = POOLINGS[pooling]
         size = ((self.image_size - 4) // 2 - 4) // 2  # side of S4's maps: 5 for 32x32
         if size < 1:
             raise UserError(

@@ -50,7 +50,8 @@ class TorchvisionModel(ImageClassifier):
                 f"--model.weights {weights}: {name} has no such weights. There are "
                 f"{', '.join(known)}.{nearest(weights, known)}"
             )
-        self.name, self.weights = name, weights
+        self.name = name
+        self.weights = weights
         self._check_size()
         self.network = self._build(self.image_size, num_classes=self.num_classes)
 

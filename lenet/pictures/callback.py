@@ -53,8 +53,12 @@ class Pictures(EvaluationCallback):
     ):
         if num_mistakes < 0:
             raise UserError(f"--pictures.num_mistakes {num_mistakes}: must be at least 0.")
-        self.curves, self.filters, self.features = curves, filters, features
-        self.confusion, self.classes, self.num_mistakes = confusion, classes, num_mistakes
+        self.curves = curves
+        self.filters = filters
+        self.features = features
+        self.confusion = confusion
+        self.classes = classes
+        self.num_mistakes = num_mistakes
         self._folder: str | None = None
         self._tally: Tally | None = None
         self._images: Images | None = None  # those of the evaluation
@@ -69,7 +73,8 @@ class Pictures(EvaluationCallback):
         """Draw the results of a training, on the first device alone."""
         if not trainer.is_global_zero or self._folder is None or trainer.global_step == 0:
             return
-        album, data = Album(self._folder), getattr(trainer, "datamodule", None)
+        album = Album(self._folder)
+        data = getattr(trainer, "datamodule", None)
         with best_weights(trainer, pl_module) as (weights, epoch):
             run = f"{type(pl_module).__name__} on {type(data).__name__}"
             if self.curves:
@@ -99,14 +104,17 @@ class Pictures(EvaluationCallback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, dataloader: Any
     ) -> None:
         """Start counting."""
-        self._folder, self._tally, self._images = pictures_folder(trainer), None, None
+        self._folder = pictures_folder(trainer)
+        self._tally = None
+        self._images = None
         data = getattr(trainer, "datamodule", None)
         if not (self._folder and isinstance(data, ImageDataModule)):
             return
         if isinstance(dataloader, DataLoader):
             num_mistakes = 0
             if isinstance(dataloader.dataset, TensorImages):
-                self._images, num_mistakes = dataloader.dataset.images, self.num_mistakes
+                self._images = dataloader.dataset.images
+                num_mistakes = self.num_mistakes
             self._tally = Tally(data.num_classes, num_mistakes, pl_module.device)
 
     def on_evaluation_batch_end(
@@ -115,14 +123,17 @@ class Pictures(EvaluationCallback):
         """Count a batch."""
         # A custom step may return something else than logits, or nothing.
         if self._tally is not None and isinstance(outputs, Tensor) and outputs.ndim == 2:
-            labels, indices = batch[1], batch[-1]  # not read without images to draw
+            labels = batch[1]
+            indices = batch[-1]  # not read without images to draw
             self._tally.update(outputs, labels, indices)
 
     def on_evaluation_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, command: str
     ) -> None:
         """Draw the results, on the first device alone."""
-        tally, images, folder = self._tally, self._images, self._folder
+        tally = self._tally
+        images = self._images
+        folder = self._folder
         if tally is None or folder is None:
             return
         self._tally = self._images = None
@@ -131,7 +142,8 @@ class Pictures(EvaluationCallback):
         if not trainer.is_global_zero or not total:
             return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        album, classes = Album(folder), data.classes
+        album = Album(folder)
+        classes = data.classes
         part = "validation" if command == "validate" else command
         run = f"{type(pl_module).__name__} on {type(data).__name__}, {total:,} {part} images"
         if self.confusion:

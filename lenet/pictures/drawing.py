@@ -29,7 +29,10 @@ __all__ = [
     "to_rgb",
 ]
 
-INK, GRAY, BLUE, RED = "#262626", "#8c8c8c", "#2f6690", "#c8553d"
+INK = "#262626"
+GRAY = "#8c8c8c"
+BLUE = "#2f6690"
+RED = "#c8553d"
 DPI = 120
 # Fonts with Chinese, Japanese and Korean, of which a machine may have one: the others are tried
 # where matplotlib's own lacks a character.

@@ -85,7 +85,8 @@ def layer_outputs(
             return
         for i in reversed(range(len(recorded))):  # not always of the last layer
             if inputs and inputs[0] is latest[i] and shape == recorded[i].shape:
-                recorded[i].values, latest[i] = values, output
+                recorded[i].values = values
+                latest[i] = output
                 return
 
     leaves = [module for module in network.modules() if not list(module.children())]

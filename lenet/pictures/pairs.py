@@ -62,7 +62,8 @@ def _thumbnail(file: str) -> Image.Image:
 
 def print_predictions(user_images: UserImages, predictions: Sequence[str]) -> None:
     """Print the first predictions, and what was left out."""
-    predicted, left_out = len(user_images), len(user_images.left_out)
+    predicted = len(user_images)
+    left_out = len(user_images.left_out)
     print(f"Predicted {predicted:,} of {predicted + left_out:,} images:")
     for file, prediction in list(zip(user_images.paths, predictions, strict=True))[:MAX_PRINTED]:
         print(printable(f"  {display_path(file)}: {prediction}"))

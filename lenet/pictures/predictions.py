@@ -70,7 +70,8 @@ class PredictionWriter(pl.Callback):
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Bring the devices' batches together and write."""
-        folder, data = trainer.log_dir, getattr(trainer, "datamodule", None)
+        folder = trainer.log_dir
+        data = getattr(trainer, "datamodule", None)
         columns = [torch.cat(column).cpu() for column in zip(*self._batches, strict=True)]
         if trainer.world_size > 1:
             of_devices: list[Any] = [None] * trainer.world_size
@@ -85,8 +86,10 @@ class PredictionWriter(pl.Callback):
             return
         indices, probabilities = columns
         order = indices.argsort()
-        indices, probabilities = indices[order], probabilities[order]
-        run, origin = Path(folder), describe_results(trainer, len(indices))
+        indices = indices[order]
+        probabilities = probabilities[order]
+        run = Path(folder)
+        origin = describe_results(trainer, len(indices))
         labels = data.sets["predict"].labels
         if labels is not None:
             self._write_test_images(run, data, labels[indices], indices, probabilities)

@@ -106,7 +106,8 @@ def _draw_tile(axes: Axes, tile: Tile, left: float, bottom: float, side: float) 
     if tile.framed:
         style = {"fill": False, "edgecolor": RED, "linewidth": 3, "clip_on": False}
         axes.add_patch(Rectangle((left, bottom), side, side, **style))
-    middle, line = left + side / 2, bottom + side + 0.06
+    middle = left + side / 2
+    line = bottom + side + 0.06
     if tile.mistake:
         axes.text(middle, line, tile.mistake, color=RED, ha="center")
         line += LINE

@@ -59,7 +59,8 @@ class WorstMistakes(Metric):
         rows = torch.stack([indices, labels, predicted], dim=1)
         rows = torch.cat([self.index_label_prediction, rows])
         order = confidence.argsort(descending=True, stable=True)[: self.number]
-        self.confidence, self.index_label_prediction = confidence[order], rows[order]
+        self.confidence = confidence[order]
+        self.index_label_prediction = rows[order]
 
     def compute(self) -> list[Mistake]:
         """Give the mistakes, the most confident first."""

@@ -162,7 +162,8 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
     Raises:
         UserError: With its name and both shapes.
     """
-    saved, expected = checkpoint["state_dict"], model.state_dict()
+    saved = checkpoint["state_dict"]
+    expected = model.state_dict()
     for name in [*expected, *saved]:
         saved_shape = tuple(saved[name].shape) if name in saved else "missing"
         model_shape = tuple(expected[name].shape) if name in expected else "missing"

@@ -39,7 +39,8 @@ def fetch(url: str, root: str | Path) -> Path:
     option = f"--ckpt_path {url}"
     try:
         parts = urlsplit(url)
-        host, name = parts.hostname or "", parts.path.rpartition("/")[2]
+        host = parts.hostname or ""
+        name = parts.path.rpartition("/")[2]
     except ValueError as e:
         raise UserError(f"{option}: not an address, {e}.") from e
     if parts.scheme not in ("http", "https") or not host:

@@ -37,7 +37,8 @@ __all__ = [
     "short_path",
 ]
 
-CONFIG, STARTED = "config.yaml", "started.txt"
+CONFIG = "config.yaml"
+STARTED = "started.txt"
 # Files of a run that nothing but a training writes.
 _TRAINING = (CONFIG, "metrics.csv", "curves.png", "filters.png", "features.png")
 _DAY = 24 * 60 * 60  # seconds: nothing takes so long to write

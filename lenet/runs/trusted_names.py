@@ -64,7 +64,9 @@ class _NameCheck:
     """The check of one file."""
 
     def __init__(self, path: Path, named_by_user: Collection[str], allowed: tuple[str, ...]):
-        self.path, self.named_by_user, self.allowed = path, named_by_user, allowed
+        self.path = path
+        self.named_by_user = named_by_user
+        self.allowed = allowed
 
     def check_value(self, value: Any, option: str) -> None:
         """Check the value of an option that can be a class."""
@@ -75,7 +77,8 @@ class _NameCheck:
             for item in value:
                 self.check_value(item, option)
         elif isinstance(value, dict) and "class_path" in value:
-            class_path, arguments = value["class_path"], value.get("init_args") or {}
+            class_path = value["class_path"]
+            arguments = value.get("init_args") or {}
             is_spec = isinstance(class_path, str) and isinstance(arguments, dict)
             if not is_spec or set(value) - {"class_path", "init_args"}:
                 raise UserError(f"{self.path}: {option} does not name a class with its options.")

@@ -58,7 +58,8 @@ def read_weights(path: Path, name: str = "") -> dict[str, Any]:
     except (ValueError, RecursionError):
         description = None
     options = description if isinstance(description, dict) else {}
-    model, data = options.get("model"), options.get("data")
+    model = options.get("model")
+    data = options.get("data")
     if not (_names_a_class(model) and _names_a_class(data)):
         raise UserError(
             f"{name}: does not describe a model of lenet. Take a file that "

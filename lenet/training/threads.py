@@ -29,7 +29,8 @@ ROUNDS = 3  # turns of each number, one after the other: other programs come and
 HOPELESS = 3.0  # times the fastest: a slower number is not timed again
 NEARLY = 1.15  # times the fastest: up to it fewer threads are preferred
 # Minimum number of steps and seconds over which the speed of a training is measured.
-FIRST_WINDOW, WINDOW = (20, 1.0), (20, 5.0)
+FIRST_WINDOW = (20, 1.0)
+WINDOW = (20, 5.0)
 MANY_TIMES = 5.0  # times slower than at the start: from it the user is warned
 
 
@@ -155,7 +156,8 @@ class _Speed:
         Returns:
             Seconds a step now and at the start, once, when the training has become slow.
         """
-        last_end, self._last_end = self._last_end, perf_counter()
+        last_end = self._last_end
+        self._last_end = perf_counter()
         if last_end is None or self._is_reported:
             return None
         seconds = self._last_end - last_end

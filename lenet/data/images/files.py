@@ -59,7 +59,8 @@ class ImageFiles:
     def __init__(
         self, root: str, paths: Sequence[str], channels: int, size: int, framing: Framing = "crop"
     ):
-        self.root, self.paths = root, paths
+        self.root = root
+        self.paths = paths
         self.framing: Framing = framing
         self.shape = (len(paths), channels, size, size)
 
@@ -94,7 +95,8 @@ class ImageFiles:
                 broken.append(f"{self.paths[i]} ({image})")
                 continue
             values = image.flatten(1).long()
-            sums[0, i], sums[1, i] = values.sum(1), values.square().sum(1)
+            sums[0, i] = values.sum(1)
+            sums[1, i] = values.square().sum(1)
             if images is not None:
                 images[i] = image
         if broken:

@@ -22,7 +22,8 @@ __all__ = ["Handwriting"]
 OVERSAMPLING = 5  # pixels worked on for one of the result
 MIN_EXTENT = 0.05  # of the shorter side: what is smaller is dust
 # Widths of a stroke, in pixels of a box of 20: nine tenths of MNIST's are between.
-MIN_STROKE_WIDTH, MAX_STROKE_WIDTH = 2.0, 4.2
+MIN_STROKE_WIDTH = 2.0
+MAX_STROKE_WIDTH = 4.2
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ def find_ink(image: Image.Image) -> np.ndarray:
     Raises:
         UserError: If nothing is drawn in it.
     """
-    best, most = None, 0.0
+    best = None
+    most = 0.0
     image.load()  # which turns a TIFF
     orientation = image.getexif().get(ORIENTATION)
     if image.mode in SCALABLE:
@@ -47,7 +48,8 @@ def find_ink(image: Image.Image) -> np.ndarray:
         ink, contrast = _flatten(plane)
         # Gray is the first, and less noisy than a color.
         if contrast > (2 * most if best is not None else MIN_CONTRAST):
-            best, most = ink, contrast
+            best = ink
+            most = contrast
     if best is None:
         raise UserError("nothing is drawn in it")
     return best
@@ -67,7 +69,8 @@ def _planes(image: Image.Image) -> list[np.ndarray]:
         colors = np.asarray(_shrunk(image.convert("L" if gray else "RGB")), dtype=np.float32) / 255
         return [colors] if gray else [_luma(colors), *np.moveaxis(colors, -1, 0)]
     whole = np.asarray(_shrunk(image.convert("RGBA")), dtype=np.float32) / 255
-    colors, alpha = whole[..., :3], whole[..., 3]
+    colors = whole[..., :3]
+    alpha = whole[..., 3]
     opaque = alpha > 0.5
     if not opaque.any():
         return [alpha]

@@ -24,7 +24,8 @@ __all__ = ["FAILURES", "fetch"]
 
 # What torchvision raises where a file is not there, not whole or not what it should be.
 FAILURES = (OSError, RuntimeError, EOFError, ValueError, KeyError, IndexError, AssertionError)
-LOCK, TEMPORARY = ".lenet-lock", ".lenet-download"  # in the folder of the files
+LOCK = ".lenet-lock"
+TEMPORARY = ".lenet-download"  # in the folder of the files
 
 
 def fetch(

@@ -12,7 +12,8 @@ from lenet.data.sets.mnist import MNIST
 
 __all__ = ["EMNIST"]
 
-DIGITS, SMALL = tuple(string.digits), tuple(string.ascii_lowercase)
+DIGITS = tuple(string.digits)
+SMALL = tuple(string.ascii_lowercase)
 ALL = (*DIGITS, *string.ascii_uppercase, *SMALL)
 # Without the 15 small letters that look like their capitals.
 MERGED = (*DIGITS, *string.ascii_uppercase, *"abdefghnqrt")

@@ -74,7 +74,9 @@ class ImageFolder(ImageDataModule):
         self.classes = tuple(class_names or ())
         if len(set(self.classes)) < len(self.classes):
             raise UserError(f"--data.class_names {class_names}: has a class twice.")
-        self._test_size, self._in_memory, self._drawn = test_size, in_memory, drawn
+        self._test_size = test_size
+        self._in_memory = in_memory
+        self._drawn = drawn
         self._paths: dict[bool, list[str]] = {}
         # An export, or the prediction of your images, needs no more than a checkpoint has.
         is_complete = None not in (class_names, color, mean, std)
@@ -111,8 +113,10 @@ class ImageFolder(ImageDataModule):
                 )
             order = stratified_order(labels, self.split_seed)
             test, rest = order[:test_size].sort().values, order[test_size:].sort().values
-            self.names, test_labels = [paths[i] for i in test], labels[test]
-            paths, labels = [paths[i] for i in rest], labels[rest]
+            self.names = [paths[i] for i in test]
+            test_labels = labels[test]
+            paths = [paths[i] for i in rest]
+            labels = labels[rest]
             self._check_drawn(self.names)
         self.usual_val_size = max(1, len(paths) // 10)
         val_paths, val_labels = self._paths_and_labels(parts.get("val", {}))
@@ -170,7 +174,8 @@ class ImageFolder(ImageDataModule):
         if self._num_val_files is not None:
             num_train = len(labels) - self._num_val_files
             return every[:num_train], every[num_train:]
-        order, val_size = stratified_order(labels, self.split_seed), self.num_val(len(labels))
+        order = stratified_order(labels, self.split_seed)
+        val_size = self.num_val(len(labels))
         train, val = order[val_size:].sort().values, order[:val_size].sort().values
         missing = set(range(self.num_classes)) - set(labels[train].tolist())
         if missing:
