@@ -213,7 +213,8 @@ class ImageClassifier(pl.LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """Make the optimizer and the schedule, both with the one learning rate."""
         # One kernel steps all parameters. Lightning clips no gradients that are scaled for it.
-        clips = self._trainer is not None and bool(self.trainer.gradient_clip_val)
+        trainer = self._find_trainer()
+        clips = trainer is not None and bool(trainer.gradient_clip_val)
         fused = None if clips else True
         make = self.make_optimizer or partial(torch.optim.Adam, fused=fused)
         with refusals_of("--model.optimizer", make):
@@ -224,13 +225,19 @@ class ImageClassifier(pl.LightningModule, ABC):
             return optimizer
         config = schedule(self.make_scheduler, optimizer, self.lr, self._total_steps)
         monitor = str(config.get("monitor"))
-        data = getattr(self._trainer, "datamodule", None)
+        data = getattr(trainer, "datamodule", None)
         if monitor.startswith("val/") and getattr(data, "val_size", None) == 0:
             raise UserError(
                 f"--model.scheduler.monitor {monitor}: with --data.val_size 0 there is no such "
                 "metric. Monitor train/loss, or hold out validation images."
             )
         return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def _find_trainer(self) -> pl.Trainer | None:
+        try:
+            return self.trainer
+        except RuntimeError:  # the model is used without one
+            return None
 
     def _total_steps(self) -> int:
         steps = self.trainer.estimated_stepping_batches
