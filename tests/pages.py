@@ -41,7 +41,8 @@ class Block:
 
     def commands(self) -> list[list[str]]:
         """Give the words of each command, without comments; of set-up, only lenet's."""
-        commands = [line.split(" && ")[-1] for line in self.text.splitlines() if line]
+        lines = self.text.replace("\\\n", " ").splitlines()
+        commands = [line.split(" && ")[-1] for line in lines if line]
         if self.about == "setup":
             commands = [command for command in commands if command.startswith("lenet ")]
         return [shlex.split(command, comments=True) for command in commands]
