@@ -59,8 +59,8 @@ BEGINNING = """\
 <!-- Made by `python -m docs.make_options` out of the docstrings: mend them there. -->
 
 Every option as it is typed. In a config it has the same name: see
-[options and configs](commands.md#options-and-configs), and [who wins](commands.md#who-wins) where
-several say something. The default `null` stands for what the meaning says. Lists and mappings are
+[options and configs](commands.md#options-and-configs), and [precedence](commands.md#precedence) if
+it is set more than once. The default `null` stands for what the meaning says. Lists and mappings are
 typed as in YAML, in quotation marks: `"[32, 64]"`. An option with `+` adds to its list.
 """
 NESTED = """\

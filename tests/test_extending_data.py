@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import QUIET, REPOSITORY
 
-TEXT = (REPOSITORY / "docs" / "extending.md").read_text().partition("## A data set of one's own")[2]
+TEXT = (REPOSITORY / "docs" / "extending.md").read_text().partition("## A custom data set")[2]
 ONE_EPOCH = ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", *QUIET]
 
 
@@ -27,7 +27,7 @@ def test_the_data_set_of_the_docs_is_trained_on_and_tested_with_the_best_weights
     config = Path("runs/LeNet-Stripes-1/config.yaml").read_text()
     assert "noise: 0.2" in config
     done = lenet_process(*about)
-    assert "Greatest change of a pixel, either way" in " ".join(done.out.split())
+    assert "Maximum change of a pixel in either direction" in " ".join(done.out.split())
     # Without the name, a checkpoint does not have a module of anybody's imported.
     done = lenet_process("test", "--ckpt_path", "best", *ONE_EPOCH[2:])
     assert done.code == 2
