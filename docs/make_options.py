@@ -60,8 +60,8 @@ BEGINNING = """\
 
 Every option as it is typed. In a config it has the same name: see
 [options and configs](commands.md#options-and-configs), and [precedence](commands.md#precedence) if
-it is set more than once. The default `null` stands for what the meaning says. Lists and mappings are
-typed as in YAML, in quotation marks: `"[32, 64]"`. An option with `+` adds to its list.
+it is set more than once. The default `null` stands for what the meaning says. Lists and mappings
+are typed as in YAML, in quotation marks: `"[32, 64]"`. An option with `+` adds to its list.
 """
 NESTED = """\
 The options of an optimizer or a schedule are typed like `--model.optimizer.momentum 0.9`, and

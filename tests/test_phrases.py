@@ -34,6 +34,12 @@ PHRASES = {
     r"\bas far as (it|there|they)\b": "if, where",
     r"\bafresh\b|\banew\b": "from the start, again",
     r"\bwithout a word\b": "silently",
+    r"\bin the place of\b": "instead of",
+    r"\bat hand\b": "available",
+    r"\bby heart\b": "overfits, memorizes",
+    r"\b(is|are) to be (had|reached|given)\b": "is available, the target is, must be given",
+    r"\b(has|have) it so\b": "does",
+    r"\bwho wins\b": "precedence",
 }
 NOT_READ = {"docs/changelog.md"}  # what was written when it was new
 
