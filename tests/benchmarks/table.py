@@ -46,7 +46,8 @@ def _spread(ratios: list[float], digits: int) -> str:
 
 def table(rows: list[Row]) -> str:
     """Give the table as Markdown."""
-    lines = ["| what | ours | compared with | figure | to be reached |", "|---|---|---|---|---|"]
+    header = "| measurement | lenet | compared with | result | target (stretch goal) |"
+    lines = [header, "|---|---|---|---|---|"]
     for row in rows:
         medians = [
             f"{statistics.median(turns):.3g} {row.unit}" if turns else ""
