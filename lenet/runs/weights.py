@@ -65,6 +65,8 @@ def read_weights(path: Path, name: str = "") -> dict[str, Any]:
             f"{name}: does not describe a model of lenet. Take a file that "
             "`lenet export --output FILE.safetensors` wrote."
         )
+    # How many processes load images is for the machine that they run on.
+    data = {option: value for option, value in data.items() if option != "num_workers"}
     return {
         "pytorch-lightning_version": lightning.__version__,
         "epoch": 0,
