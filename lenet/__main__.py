@@ -26,7 +26,8 @@ def main(args: Sequence[str] | None = None) -> None:
     if args == ["--version"]:
         print(f"lenet {__version__}")
         return
-    sys.path.append(os.getcwd())  # a model of one's own, in a file of one's own
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a model of one's own, in a file of one's own
     handler = None
     with contextlib.suppress(ValueError):  # not the main thread
         handler = signal.signal(signal.SIGTERM, _terminate)
@@ -63,8 +64,9 @@ def _run(args: list[str]) -> None:
         if e.errno is None:  # raised by hand, so not by the system
             raise
         name = os.fsdecode(e.filename) if e.filename is not None else "the system says"
-        full = e.errno == errno.ENOSPC
-        way_out = " Make room, or name another folder with --trainer.default_root_dir." * full
+        way_out = ""
+        if e.errno == errno.ENOSPC:
+            way_out = " Make room, or name another folder with --trainer.default_root_dir."
         _fail(f"{name}: {e.strerror}.{way_out}")
 
 

@@ -25,16 +25,10 @@ COMMANDS = {
 class Trainer(training.Trainer):
     """Lightning's trainer, whose methods are the commands, and that reads only safe checkpoints.
 
-    A checkpoint is found by the same words in Python as on the command line, and inspected before
-    it is read with ``weights_only=True``. Run folders, and the callbacks that keep the best and the
-    last weights there, are made by the command line. From Python the callbacks decide what is kept,
-    as with Lightning's own trainer.
+    Adds ``export`` and ``demo`` to :class:`lenet.training.Trainer`.
 
     Args:
-        **kwargs: Passed on to Lightning's trainer.
-
-    Raises:
-        UserError: If a callback of Lightning's would change what a run has recorded.
+        **kwargs: Passed on to :class:`lenet.training.Trainer`.
     """
 
     @explains_ckpt_path

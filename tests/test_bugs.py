@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lenet.cli import mistakes
+from lenet.cli import explanations
 from lenet.errors import UserError
 from tests.conftest import TINY
 
@@ -100,7 +100,7 @@ def test_a_bug_of_our_own_in_the_parser_keeps_its_traceback(lenet, monkeypatch, 
     def explain(*args):
         raise error("a bug")
 
-    monkeypatch.setattr(mistakes, "explain", explain)
+    monkeypatch.setattr(explanations, "explain", explain)
     for args in (["--zebra"], ["--model.lr", "x"], ["--trainer.callbacks", "x"]):
         with pytest.raises(error, match="a bug"):
             lenet("fit", *args)

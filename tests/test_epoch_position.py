@@ -79,3 +79,22 @@ def test_the_part_of_an_epoch_that_is_done_is_kept(watched, step, now, multiple,
     saved = position(watched, step)
     saved.rescale(5, now, multiple)
     assert saved.batches_done(now) == done
+
+
+def test_an_epoch_that_was_trained_is_over(watched, tmp_path):
+    class Save(pl.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            trainer.save_checkpoint(tmp_path / "end.ckpt")
+
+    options = {"max_epochs": 3, "limit_train_batches": 5, "limit_val_batches": 1}
+    trainer = Trainer(callbacks=[Save()], max_steps=5, **options, **QUIET_TRAINER)
+    trainer.fit(LeNet(), datamodule=Digits(batch_size=8))
+    checkpoint = torch.load(tmp_path / "end.ckpt", weights_only=True)
+    saved = SavedPosition(checkpoint)
+    saved.end_epoch()
+    assert saved.batches_done(5) == 0
+    loops = checkpoint["loops"]["fit_loop"]
+    assert loops["epoch_progress"]["total"]["completed"] == 1
+    unfinished = position(watched, 2)
+    unfinished.end_epoch()
+    assert unfinished.batches_done(5) == 2

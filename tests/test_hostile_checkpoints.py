@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from lenet import load
 from lenet.errors import UserError, one_line, printable
+from lenet.runs.weights import read_weights
 from tests.conftest import QUIET, TINY
 from tests.hostile_checkpoints import Call, saved
 
@@ -390,3 +391,33 @@ def test_a_tensor_that_torch_keeps_as_bytes_is_read(good):
 def test_what_is_printed_of_a_stranger_is_short_and_does_nothing():
     assert printable("\x1b[2J") == "\\x1b[2J"
     assert len(one_line("x" * 10**6)) < 2000
+
+
+def test_an_option_of_another_version_is_one_line(lenet, hyper):
+    path = hyper(foo=2)
+    with pytest.raises(UserError, match="foo"):
+        load(path)
+    done = lenet("test", "--ckpt_path", path, *QUIET)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    [line] = [line for line in done.err.splitlines() if "error:" in line]
+    assert "foo" in line
+
+
+@pytest.mark.parametrize("changes", [{"a b": 1}, {"": 1}, {".": 1}])
+def test_a_name_that_cannot_be_an_option_is_damage(lenet, hyper, changes):
+    refused(lenet, hyper(**changes), "cannot be an option", ("test", "fit"))
+
+
+@pytest.mark.parametrize("classes", [10**12, 10**30])
+def test_a_model_that_is_described_as_huge_takes_no_memory(hyper, classes):
+    path = hyper(num_classes=classes)
+    with pytest.raises(UserError):
+        load(path)
+
+
+def test_how_many_processes_load_images_is_not_for_a_shared_file_to_say(shared):
+    with safe_open(shared, framework="pt") as file:
+        data = json.loads(file.metadata()["lenet"])["data"]
+    read = read_weights(rewritten(shared, data={**data, "num_workers": 1000}))
+    assert "num_workers" not in read["datamodule_hyper_parameters"]

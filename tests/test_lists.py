@@ -42,3 +42,8 @@ def test_every_list_names_every_built_in_model_and_data_set():
                     places.append(page)
             missing += [f"{place} does not name {name}" for place in places]
     assert not missing, "\n".join(missing)
+
+
+def test_no_file_name_stands_twice():
+    names = [path.name for path in (REPOSITORY / "lenet").rglob("*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == ["__init__.py", "base.py"]

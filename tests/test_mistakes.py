@@ -39,6 +39,9 @@ MISTAKES = {
         "--model.scheduler CosineAnnealingLR --model.scheduler.T_maxx 3",
         "--model.scheduler.T_maxx: no such option. Did you mean --model.scheduler.T_max?",
     ),
+    "a model's option": ("--modle LeNet", "--modle: no such option. Did you mean --model?"),
+    "a value that is missing": ("--model.lr", "--model.lr: needs a value."),
+    "help of no model": ("--model.help LeNett", "no such class. Did you mean LeNet?"),
     "a schedule without what it needs": (
         "--model.scheduler StepLR",
         "--model.scheduler StepLR: also needs --model.scheduler.step_size.",

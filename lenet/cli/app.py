@@ -31,7 +31,7 @@ from lenet.pictures import Pictures, PredictionWriter
 from lenet.runs import checkpoints, trusted_names
 from lenet.runs.configs import flatten_groups
 
-__all__ = ["LeNetCLI"]
+__all__ = ["GROUPS", "LeNetCLI"]
 
 ROOT = "runs"
 GROUPS = {
@@ -170,6 +170,9 @@ class LeNetCLI(LightningCLI):
         """Let a checkpoint's model and data be the defaults."""
         for name, spec in checkpoints.class_specs(checkpoint, first.classes).items():
             trusted_names.check_names({name: spec}, path, first.words)
+            if name == "model" and name not in first.classes and path.suffix == ".safetensors":
+                training.check_shapes(checkpoint, path)
+            checkpoint_defaults.check_options(name, spec, path)
             for linked in checkpoint_defaults.LINKED if name == "model" else ():
                 spec["init_args"].pop(linked, None)
             self.command_parser.set_defaults({name: spec})

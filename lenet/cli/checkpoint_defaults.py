@@ -1,14 +1,16 @@
 """What a checkpoint and the data say of the options of a command, and where they disagree."""
 
+import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lenet.cli.known_options import arguments_of
 from lenet.data.selection import folder_name, is_same
 from lenet.errors import UserError
 from lenet.runs.checkpoints import COUNTS
 
-__all__ = ["LINKED", "check_sizes", "check_trained", "other_data", "other_splits"]
+__all__ = ["LINKED", "check_options", "check_sizes", "check_trained", "other_data", "other_splits"]
 
 # What the data module tells the model, so that neither has to be told.
 LINKED = ("in_channels", "num_classes", "image_size")
@@ -32,6 +34,29 @@ def check_trained(name: str, trained: int | None, path: Path, size: int) -> int:
             f"{size}. Leave out the --data options that differ from the training's, or train anew."
         )
     return size
+
+
+def check_options(group: str, spec: dict[str, Any], path: Path) -> None:
+    """Refuse options that a class of lenet does not have in this version.
+
+    Args:
+        group: ``model`` or ``data``.
+        spec: Class path and options, whose name is trusted.
+        path: The checkpoint.
+
+    Raises:
+        UserError: With the first of them.
+    """
+    if not spec["class_path"].startswith("lenet."):
+        return
+    module, _, name = spec["class_path"].rpartition(".")
+    known = arguments_of(getattr(importlib.import_module(module), name))
+    for option in spec["init_args"]:
+        if option not in known:
+            raise UserError(
+                f"--ckpt_path {path}: has the option {group}.{option}, which {name} does not have. "
+                "It may be of another version of lenet."
+            )
 
 
 def check_sizes(given: Mapping[str, Any], data: Any) -> None:

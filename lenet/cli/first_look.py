@@ -5,10 +5,12 @@ checkpoint names, where jsonargparse would stop. What is wrong is left to the pa
 """
 
 import argparse
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from lenet.errors import UserError
 from lenet.runs.configs import read_config, values_by_option
 
 __all__ = ["CLASSES", "FirstLook", "look"]
@@ -47,8 +49,8 @@ def look(command: str, args: Sequence[str]) -> FirstLook:
     for option in CLASSES:
         text = str(values.get(option))
         if text.startswith("{") or os.path.isfile(text):  # a class with its options, as YAML
-            spec = read_config(text, f"--{option} {text}")
-            values |= {option: None, **dict(values_by_option(spec, option))}
+            with contextlib.suppress(UserError):
+                values |= {option: None, **dict(values_by_option(read_config(text), option))}
     chosen = {name: str(value) for name, value in values.items() if value not in (None, "null")}
     options = [f"--{option}={value}" for option, value in typed.items()]
     return FirstLook(

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import Logger
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lenet.cli.first_look import CLASSES
 from lenet.data import ImageDataModule
 from lenet.models import ImageClassifier
 from lenet.runs.trusted_names import subclasses
@@ -55,7 +56,7 @@ def command_options(parser: ArgumentParser, classes: Mapping[str, str]) -> list[
     names = [name for name, _ in defaults.items() if ".init_args." not in name]
     options = [name.removesuffix(".class_path") for name in names]
     groups = {name.rpartition(".")[0] for name in options} - {""}
-    for option in ("model", "data", "model.optimizer", "model.scheduler"):
+    for option in CLASSES:
         chosen = classes.get(option) or defaults.get(f"{option}.class_path", "")
         base = BASES[option.rpartition(".")[2]]
         same = [cls for cls in subclasses(base) if cls.__name__ == chosen.rpartition(".")[2]]

@@ -10,7 +10,7 @@ import yaml
 from jsonargparse import ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
-from lenet.cli import mistakes
+from lenet.cli import explanations
 from lenet.cli.construction import LetThrough
 from lenet.cli.known_options import class_of
 from lenet.data import ImageDataModule
@@ -103,7 +103,7 @@ def parse(
     except _RefusedError as e:
         refused = e
     # Out of reach of jsonargparse, which takes some of our bugs for mistakes of the user.
-    mistake = mistakes.Mistake(refused.message, command_parser, command, args, classes)
-    line = one_line(mistakes.explain(mistake))
+    what = explanations.RefusedCommand(refused.message, command_parser, command, args, classes)
+    line = one_line(explanations.explain(what))
     program = f"{parser.prog} {command}".strip() if refused.parser is not parser else parser.prog
     return parser.exit(2, f"{program}: error: {line}\n")

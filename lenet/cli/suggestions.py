@@ -180,6 +180,10 @@ def _same_of_another_class(unknown: _Unknown) -> str:
 
 def _nearly_the_same(unknown: _Unknown) -> str:
     """Compare the last part within a group that exists, or else the whole."""
+    if not unknown.group:
+        top = [option for option in unknown.known.options if "." not in option]
+        if close := difflib.get_close_matches(unknown.name, top, 1, NEAR):
+            return _ask(close)
     near = {option: option for option in unknown.known.options}
     name = f"{unknown.group}.{unknown.name}"
     if unknown.group in unknown.groups:

@@ -224,13 +224,6 @@ class ImageClassifier(pl.LightningModule, ABC):
         if self.make_scheduler is None:
             return optimizer
         config = schedule(self.make_scheduler, optimizer, self.lr, self._total_steps)
-        monitor = str(config.get("monitor"))
-        data = getattr(trainer, "datamodule", None)
-        if monitor.startswith("val/") and getattr(data, "val_size", None) == 0:
-            raise UserError(
-                f"--model.scheduler.monitor {monitor}: with --data.val_size 0 there is no such "
-                "metric. Monitor train/loss, or hold out validation images."
-            )
         return {"optimizer": optimizer, "lr_scheduler": config}
 
     def _find_trainer(self) -> pl.Trainer | None:

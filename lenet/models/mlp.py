@@ -6,7 +6,7 @@ from lenet.errors import UserError
 from lenet.models.base import ImageClassifier
 from lenet.models.lenet import ACTIVATIONS, Activation
 
-__all__ = ["MLP"]
+__all__ = ["MLP", "perceptron"]
 
 
 class MLP(ImageClassifier):

@@ -28,6 +28,7 @@ __all__ = [
     "OptimizerFactory",
     "ReduceLROnPlateau",
     "SchedulerFactory",
+    "best_mode",
     "check_schedule",
     "refusals_of",
     "schedule",

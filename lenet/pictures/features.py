@@ -23,7 +23,14 @@ from lenet.pictures.drawing import (
     to_rgb,
 )
 
-__all__ = ["LayerOutput", "draw_features", "evenly_spaced", "format_shape", "layer_outputs"]
+__all__ = [
+    "HEIGHT",
+    "LayerOutput",
+    "draw_features",
+    "evenly_spaced",
+    "format_shape",
+    "layer_outputs",
+]
 
 MAX_LAYERS = 7  # between input and output
 MAX_MAPS = 16

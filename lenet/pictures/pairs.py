@@ -15,7 +15,7 @@ from lenet.errors import printable
 from lenet.pictures.drawing import GRAY, drawable_names
 from lenet.pictures.sheet import Tile, draw_sheet
 
-__all__ = ["draw_pairs", "print_left_out", "print_predictions"]
+__all__ = ["SIDE", "draw_pairs", "print_left_out", "print_predictions"]
 
 THUMBNAIL_SIZE = 240  # pixels of its height and width
 MAX_PRINTED = 10  # predictions

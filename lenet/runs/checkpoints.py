@@ -71,6 +71,11 @@ def read(path: Path) -> dict[str, Any]:
         )
     for group, key in _KEYS.items():
         if isinstance(saved := checkpoint.get(key), dict):
+            wrong = [name for name in saved if not str(name).isidentifier()]
+            if wrong:
+                raise UserError(
+                    f"--ckpt_path {path}: damaged: {wrong[0]!r} cannot be an option of the {group}."
+                )
             checkpoint[key] = rename_options(group, str(saved.get("_class_path")), saved)
     return checkpoint
 
@@ -111,7 +116,7 @@ def _check_callback_paths(callbacks: Any, path: Path) -> None:
     """
     for state in callbacks.values() if isinstance(callbacks, dict) else ():
         for name, value in state.items() if isinstance(state, dict) else ():
-            if not name.endswith(("_path", "dirpath")) and name != "best_k_models":
+            if not str(name).endswith(("_path", "dirpath")) and name != "best_k_models":
                 continue
             for file in value if isinstance(value, dict) else [value]:
                 if "://" in str(file) or ".." in re.split(r"[/\\]", str(file)):

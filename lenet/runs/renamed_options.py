@@ -6,6 +6,8 @@ The old names are no options: typed on the command line, they are a mistake.
 from collections.abc import Mapping
 from typing import Any
 
+from lenet.errors import UserError
+
 __all__ = ["rename_in_config", "rename_options"]
 
 # Old and new names of a class's options, by the group of the options and the class.
@@ -19,11 +21,19 @@ def rename_options(group: str, class_path: str, options: Mapping[str, Any]) -> d
         group: ``model`` or ``data``.
         class_path: The class, or nothing where a file does not say it.
         options: Its options by name.
+
+    Raises:
+        UserError: If an option has both its old and its new name.
     """
     by_class = RENAMED.get(group, {})
     name = class_path.rpartition(".")[2]
     classes = [name] if name else by_class
     new_names = {old: new for cls in classes for old, new in by_class.get(cls, {}).items()}
+    for old, new in new_names.items():
+        if old in options and new in options:
+            raise UserError(
+                f"--{group}.{old}: is now called {new}, which is given as well. Keep one."
+            )
     return {new_names.get(option, option): value for option, value in options.items()}
 
 

@@ -6,7 +6,7 @@ module, the names of the classes, and the version that wrote it.
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import lightning
 from safetensors import SafetensorError, safe_open
@@ -65,6 +65,8 @@ def read_weights(path: Path, name: str = "") -> dict[str, Any]:
             f"{name}: does not describe a model of lenet. Take a file that "
             "`lenet export --output FILE.safetensors` wrote."
         )
+    # How many processes load images is for the machine that they run on.
+    data = {option: value for option, value in data.items() if option != "num_workers"}
     return {
         "pytorch-lightning_version": lightning.__version__,
         "epoch": 0,
@@ -75,5 +77,5 @@ def read_weights(path: Path, name: str = "") -> dict[str, Any]:
     }
 
 
-def _names_a_class(options: Any) -> bool:
+def _names_a_class(options: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(options, dict) and isinstance(options.get("_class_path"), str)

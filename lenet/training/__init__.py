@@ -4,7 +4,7 @@ from lenet.training.checkpointing import BestCheckpoint, LastCheckpoint
 from lenet.training.early_stopping import EarlyStopping
 from lenet.training.finite_loss import FiniteLoss
 from lenet.training.interruption import Interruption
-from lenet.training.loading import load
+from lenet.training.loading import check_shapes, load
 from lenet.training.metrics_file import EpochRow, MetricsFile
 from lenet.training.progress_bar import ProgressBar
 from lenet.training.results import ResultFile
@@ -29,5 +29,6 @@ __all__ = [
     "SaveConfig",
     "Threads",
     "Trainer",
+    "check_shapes",
     "load",
 ]

@@ -3,7 +3,9 @@
 import importlib
 from argparse import ArgumentError
 from pathlib import Path
+from typing import Any
 
+import torch
 from jsonargparse import ArgumentParser
 
 from lenet import runs
@@ -12,7 +14,7 @@ from lenet.models import ImageClassifier
 from lenet.runs import checkpoints
 from lenet.runs.trusted_names import check_names, subclasses
 
-__all__ = ["load"]
+__all__ = ["check_shapes", "load"]
 
 
 def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClassifier:
@@ -33,19 +35,55 @@ def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClas
     """
     path = runs.find_checkpoint(str(ckpt_path), root)
     checkpoint = checkpoints.read(path)
-    spec = checkpoints.class_specs(checkpoint)["model"]
     imported = {f"{cls.__module__}.{cls.__name__}" for cls in subclasses(ImageClassifier)}
-    check_names({"model": spec}, path, imported)
-    module, _, name = spec["class_path"].rpartition(".")
-    cls = getattr(importlib.import_module(module), name)
-    if not issubclass(cls, ImageClassifier):
-        raise UserError(f"{path}: {spec['class_path']} is not a model of lenet.")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls, "model", fail_untyped=False)
-    try:
-        options = parser.parse_object({"model": spec["init_args"]})
-    except ArgumentError as e:
-        raise UserError(f"{path}: its model cannot be made. {' '.join(str(e).split())}") from e
-    model = parser.instantiate(options).model
+    check_names({"model": checkpoints.class_specs(checkpoint)["model"]}, path, imported)
+    check_shapes(checkpoint, path)
+    model = _build(checkpoint, path)
     checkpoints.load_weights(model, checkpoint, path)
     return model.eval()
+
+
+def check_shapes(checkpoint: dict[str, Any], path: Path) -> None:
+    """Refuse weights that do not fit the model that their file describes.
+
+    The model is built without memory for its weights, since it may be described as very large.
+    Models of other packages may need their weights to be built, and are not checked here.
+
+    Args:
+        checkpoint: The checkpoint, read, whose names are trusted.
+        path: The file.
+
+    Raises:
+        UserError: With the first weight that does not fit.
+    """
+    if not _class_of(checkpoint, path).__module__.startswith("lenet."):
+        return
+    try:
+        with torch.device("meta"):
+            model = _build(checkpoint, path)
+    except (OverflowError, RuntimeError, TypeError) as e:
+        raise UserError(
+            f"--ckpt_path {path}: its model cannot be built: {' '.join(str(e).split())[:200]}"
+        ) from e
+    checkpoints.check_fits(checkpoint, model, path)
+
+
+def _class_of(checkpoint: dict[str, Any], path: Path) -> type[ImageClassifier]:
+    class_path = checkpoints.class_specs(checkpoint)["model"]["class_path"]
+    module, _, name = class_path.rpartition(".")
+    cls = getattr(importlib.import_module(module), name)
+    if not issubclass(cls, ImageClassifier):
+        raise UserError(f"{path}: {class_path} is not a model of lenet.")
+    return cls
+
+
+def _build(checkpoint: dict[str, Any], path: Path) -> ImageClassifier:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(_class_of(checkpoint, path), "model", fail_untyped=False)
+    try:
+        options = parser.parse_object(
+            {"model": checkpoints.class_specs(checkpoint)["model"]["init_args"]}
+        )
+    except ArgumentError as e:
+        raise UserError(f"{path}: its model cannot be made. {' '.join(str(e).split())}") from e
+    return parser.instantiate(options).model

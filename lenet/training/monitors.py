@@ -4,7 +4,7 @@ import lightning.pytorch as pl
 
 from lenet.errors import UserError, nearest
 
-__all__ = ["check_monitor"]
+__all__ = ["ScheduleMonitor", "check_monitor"]
 
 
 def check_monitor(option: str, monitor: str, trainer: pl.Trainer) -> None:
@@ -18,3 +18,18 @@ def check_monitor(option: str, monitor: str, trainer: pl.Trainer) -> None:
             f"--{option}.monitor {monitor}: no such figure is logged.{nearest(monitor, logged)} "
             f"There are {', '.join(logged)}{later}."
         )
+
+
+class ScheduleMonitor(pl.Callback):
+    """Refuse a schedule that monitors a validation metric where there is no validation."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Check the schedule, now that it is made."""
+        data = getattr(trainer, "datamodule", None)
+        for config in trainer.lr_scheduler_configs:
+            monitor = str(config.monitor)
+            if monitor.startswith("val/") and getattr(data, "val_size", None) == 0:
+                raise UserError(
+                    f"--model.scheduler.monitor {monitor}: with --data.val_size 0 there is no such "
+                    "metric. Monitor train/loss, or validate on some images."
+                )

@@ -24,6 +24,7 @@ from lenet.runs import checkpoints, explains_ckpt_path
 from lenet.training.checkpoint_io import WholeCheckpointIO
 from lenet.training.checkpointing import BestCheckpoint
 from lenet.training.interruption import Interruption
+from lenet.training.monitors import ScheduleMonitor
 from lenet.training.results import print_metrics
 from lenet.training.resuming import Resuming
 
@@ -40,6 +41,7 @@ class Trainer(pl.Trainer):
 
     Args:
         default_root_dir: Folder that runs are made in and looked for.
+        callbacks: Callbacks to add, in the order of their calls.
         **kwargs: Passed on to Lightning's trainer.
 
     Raises:
@@ -49,13 +51,20 @@ class Trainer(pl.Trainer):
     run_dir: str | None = None  # where a run's files go, if the command line knows
     callbacks: list[pl.Callback]
 
-    def __init__(self, *, default_root_dir: str | Path | None = None, **kwargs):
-        super().__init__(default_root_dir=default_root_dir, **kwargs)
+    def __init__(
+        self,
+        *,
+        default_root_dir: str | Path | None = None,
+        callbacks: list[pl.Callback] | pl.Callback | None = None,
+        **kwargs,
+    ):
+        chosen = callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
+        for callback in chosen:
+            _check_callback(callback)
+        callbacks = [*chosen, Resuming(), ScheduleMonitor()]
+        super().__init__(default_root_dir=default_root_dir, callbacks=callbacks, **kwargs)
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:  # no plugin of the user's
             self.strategy.checkpoint_io = WholeCheckpointIO()
-        self.callbacks.append(Resuming())
-        for callback in self.callbacks:
-            _check_callback(callback)
 
     @property
     def best(self) -> BestCheckpoint | None:

@@ -20,6 +20,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from lenet.errors import UserError
 
 __all__ = [
+    "MAX_NAMED",
     "Framing",
     "ImageFiles",
     "decode",

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from lenet.errors import UserError
 
-__all__ = ["find_ink"]
+__all__ = ["MAX_SIDE", "find_ink"]
 
 ORIENTATION = ExifTags.Base.Orientation
 SCALABLE = ("L", "RGB", "RGBA", "CMYK", "YCbCr")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lenet.errors import UserError
 
-__all__ = ["check_classes", "list_parts"]
+__all__ = ["SUFFIXES", "check_classes", "list_parts"]
 
 SUFFIXES = (
     *(".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm"),

@@ -2,8 +2,8 @@
 
 jsonargparse has no error classes: it describes every alternative of a nested type that it tried,
 over up to thirty lines. The one that matters is found in there, and put into the words that were
-typed. This is the only file that reads sentences of jsonargparse; one that it does not know stays
-as it is. Revisit when its errors have fields.
+typed. This is the only file that reads error messages of jsonargparse; one that it does not know
+stays as it is. Revisit when its errors have fields.
 """
 
 import importlib
@@ -33,7 +33,7 @@ from lenet.errors import UserError, nearest
 from lenet.runs import read_config
 from lenet.runs.trusted_names import subclasses
 
-__all__ = ["Mistake", "explain"]
+__all__ = ["RefusedCommand", "explain"]
 
 # Lines that tell what was tried, not what is wrong.
 _TRIED = re.compile(
@@ -43,7 +43,7 @@ _TRIED = re.compile(
 
 
 @dataclass
-class Mistake:
+class RefusedCommand:
     """A command line that was refused.
 
     Args:
@@ -83,36 +83,36 @@ class Mistake:
         return meant
 
 
-def explain(mistake: Mistake) -> str:
+def explain(refused: RefusedCommand) -> str:
     """Say in one line what is wrong with a command line, and what to type instead."""
     for pattern, sentence in _MESSAGES.items():
-        if found := re.match(pattern, mistake.message, re.DOTALL):
-            return sentence(mistake, found)
-    return _explain_value(mistake)
+        if found := re.match(pattern, refused.message, re.DOTALL):
+            return sentence(refused, found)
+    return _explain_value(refused)
 
 
-def _no_command(mistake: Mistake, found: re.Match[str]) -> str:
-    if mistake.args and mistake.args[0].startswith("-"):
-        return f"{mistake.args[0]}: the command comes first, as in lenet fit. See lenet --help."
-    given = re.search(r"invalid choice: '([^']*)' \(choose from ", mistake.message)
+def _no_command(refused: RefusedCommand, found: re.Match[str]) -> str:
+    if refused.args and refused.args[0].startswith("-"):
+        return f"{refused.args[0]}: the command comes first, as in lenet fit. See lenet --help."
+    given = re.search(r"invalid choice: '([^']*)' \(choose from ", refused.message)
     said = f"{given[1]}: no such command.{nearest(given[1], COMMANDS)}" if given else "no command."
     return f"{said} There are {', '.join(COMMANDS)}: see lenet --help."
 
 
-def _unexpected_word(mistake: Mistake, found: re.Match[str]) -> str:
+def _unexpected_word(refused: RefusedCommand, found: re.Match[str]) -> str:
     words = found[1]  # separated by spaces, which may be in the first of them as well
     first = words.split()[0]
-    typed = (arg for arg in mistake.args if words == arg or words.startswith(f"{arg} "))
+    typed = (arg for arg in refused.args if words == arg or words.startswith(f"{arg} "))
     word = next(typed, first)
-    meant = _meant_by_path(mistake, word) or _meant_by_name(mistake, word) or mistake.see
+    meant = _meant_by_path(refused, word) or _meant_by_name(refused, word) or refused.see
     return f"unexpected argument '{word}': options start with --.{meant}"
 
 
-def _unknown_option(mistake: Mistake, found: re.Match[str]) -> str:
-    return f"{found[1]}: no such option.{mistake.suggest(found[1].lstrip('-'))}"
+def _unknown_option(refused: RefusedCommand, found: re.Match[str]) -> str:
+    return f"{found[1]}: no such option.{refused.suggest(found[1].lstrip('-'))}"
 
 
-def _unknown_key(mistake: Mistake, found: re.Match[str]) -> str:
+def _unknown_key(refused: RefusedCommand, found: re.Match[str]) -> str:
     """Say it in the words of a config, whose keys have no ``--``."""
     group, key = found[1], found[2]
     option = key if group is None or key.startswith(f"{group}.") else f"{group}.{key}"
@@ -124,22 +124,37 @@ def _unknown_key(mistake: Mistake, found: re.Match[str]) -> str:
             f"{command}: a config has its options at the top, not below a command. {moved} "
             f"out of {command}."
         )
-    meant = mistake.suggest(option)
+    meant = refused.suggest(option)
     if one := re.fullmatch(r" Did you mean --([\w.]+)\?", meant):
         meant = f" Did you mean {one[1]}?"
     return f"{option}: no such option.{meant}"
 
 
-def _key_that_is_no_text(mistake: Mistake, found: re.Match[str]) -> str:
+def _key_that_is_no_text(refused: RefusedCommand, found: re.Match[str]) -> str:
     return f"a config has the key {found[1].rstrip('.')}: an option's name is text."
 
 
-def _config_without_values(mistake: Mistake, found: re.Match[str]) -> str:
-    return f"a config gives no option a value: {found[1]}"
+def _config_without_values(refused: RefusedCommand, found: re.Match[str]) -> str:
+    return f"a config gives no option a value: {found[1]}".rstrip(": \n")
 
 
-# Each sentence of jsonargparse and argparse that is not about a value.
-_MESSAGES: dict[str, Callable[[Mistake, re.Match[str]], str]] = {
+def _missing_value(refused: RefusedCommand, found: re.Match[str]) -> str:
+    """Name the option as it is typed: argparse names the class that it belongs to."""
+    following = [*refused.args[1:], "--"]
+    for arg, value in zip(refused.args, following, strict=True):
+        if arg.startswith(found[1]) and "=" not in arg and value.startswith("--"):
+            return f"{arg}: needs a value."
+    return f"{found[1]}: needs a value."
+
+
+def _help_of_no_class(refused: RefusedCommand, found: re.Match[str]) -> str:
+    base = BASES.get(found[1].rpartition(".")[2])
+    names = [cls.__name__ for cls in subclasses(base)] if base else []
+    return f"--{found[1]}.help {found[2]}: no such class.{nearest(found[2], names)}"
+
+
+# Each message of jsonargparse and argparse that is not about a value.
+_MESSAGES: dict[str, Callable[[RefusedCommand, re.Match[str]], str]] = {
     r".*(?:\"subcommand\"|argument subcommand)": _no_command,
     r"unrecognized arguments: ([^-].*)": _unexpected_word,
     r"unrecognized arguments: (--?[^\s=]+)": _unknown_option,
@@ -148,10 +163,12 @@ _MESSAGES: dict[str, Callable[[Mistake, re.Match[str]], str]] = {
     ),
     r"(?:Key must be a string, got: |Empty nested key: )(.*)": _key_that_is_no_text,
     r"Unexpected config: (.*)": _config_without_values,
+    r"argument (--\S+): expected one argument": _missing_value,
+    r"(?:argument )?--(\S+)\.help: Expected a dot import path string: (\S+)": _help_of_no_class,
 }
 
 
-def _meant_by_path(mistake: Mistake, word: str) -> str:
+def _meant_by_path(refused: RefusedCommand, word: str) -> str:
     """Say which option a path that stands alone is for, if it can be told."""
     typed = quote(word)
     ending = os.path.splitext(word)[1].lower()
@@ -165,31 +182,31 @@ def _meant_by_path(mistake: Mistake, word: str) -> str:
     if ending in (".ckpt", ".safetensors") or word in ("best", "last") or is_run:
         return f" Did you mean --ckpt_path {typed}?"
     if ending in SUFFIXES or (os.path.isdir(word) and _has_images(word)):
-        return _meant_by_images(mistake, word)
+        return _meant_by_images(refused, word)
     return ""
 
 
-def _meant_by_images(mistake: Mistake, path: str) -> str:
+def _meant_by_images(refused: RefusedCommand, path: str) -> str:
     """Say which option an image or a folder of images that stands alone is for."""
-    if any(arg.partition("=")[0] == "--data.predict_path" for arg in mistake.args):
+    if any(arg.partition("=")[0] == "--data.predict_path" for arg in refused.args):
         ending = os.path.splitext(path)[1].lower()
         return f" A pattern needs quotation marks: --data.predict_path '*{ending}'."
-    if mistake.predicts:
+    if refused.predicts:
         return f" Did you mean --data.predict_path {quote(path)}?"
     if os.path.isdir(path):
         return f" Did you mean --data ImageFolder --data.root {quote(path)}?"
     return f" Did you mean lenet predict --data.predict_path {quote(path)}?"
 
 
-def _meant_by_name(mistake: Mistake, word: str) -> str:
+def _meant_by_name(refused: RefusedCommand, word: str) -> str:
     """Say which option a word that stands alone is for, if it can be told."""
     option, equals, _ = word.partition("=")
-    if option in mistake.known.options:
+    if option in refused.known.options:
         return f" Did you mean --{word}?"
     if equals:
-        return suggest(option, mistake.known)
+        return suggest(option, refused.known)
     if "/" in word or os.sep in word:
-        images = f" or --data.predict_path {quote(word)}" if mistake.predicts else ""
+        images = f" or --data.predict_path {quote(word)}" if refused.predicts else ""
         return f" Did you mean --ckpt_path {quote(word)}{images}?"
     for group in ("model", "data"):
         if any(cls.__name__ == word for cls in subclasses(BASES[group])):
@@ -208,13 +225,13 @@ class _Value:
     """What is wrong with the value of an option, or with the options of a class.
 
     Args:
-        mistake: The command line.
+        refused: The command line.
         key: The option, without ``--``, or nothing.
         value: Its value, as jsonargparse writes it.
         reason: What is wrong with it.
     """
 
-    mistake: Mistake
+    refused: RefusedCommand
     key: str
     value: str
     reason: str
@@ -226,16 +243,16 @@ class _Value:
     @property
     def class_path(self) -> str:
         """Path of the class whose option is wrong: the one that is nested deepest."""
-        tried = self.mistake.message.partition("Given value:")[0]
+        tried = self.refused.message.partition("Given value:")[0]
         paths = re.findall(r"class_path(?:='|': '| ')([\w.]+)", tried)
         return paths[-1] if paths else ""
 
 
-def _explain_value(mistake: Mistake) -> str:
-    value = _Value(mistake, *_innermost(mistake.message))
+def _explain_value(refused: RefusedCommand) -> str:
+    value = _Value(refused, *_innermost(refused.message))
     if value.key.rpartition(".")[2] in BASES:
         _import_again(value.value)
-    if found := re.search(r"Multiple subclasses with name (\w+)\..*?: (.*)\.", mistake.message):
+    if found := re.search(r"Multiple subclasses with name (\w+)\..*?: (.*)\.", refused.message):
         return _several_classes(value, found)
     for pattern, sentence in _REASONS.items():
         if found := re.match(pattern, value.reason):
@@ -250,9 +267,9 @@ def _option_of_class(value: _Value, found: re.Match[str]) -> str:
         return f"{unknown} The only learning rate is --model.lr."
     if value.key in ("model", "data"):
         cls = value.class_path.rpartition(".")[2]
-        see = f" See lenet {value.mistake.command} --{value.key}.help {cls}."
-        classes = {**value.mistake.classes, value.key: cls}
-        known = KnownOptions(command_options(value.mistake.parser, classes), options_by_class)
+        see = f" See lenet {value.refused.command} --{value.key}.help {cls}."
+        classes = {**value.refused.classes, value.key: cls}
+        known = KnownOptions(command_options(value.refused.parser, classes), options_by_class)
         return f"{unknown}{suggest(name, known, see)}"
     if not value.class_path:
         return unknown
@@ -291,19 +308,19 @@ def _value_of_group(value: _Value, found: re.Match[str]) -> str:
     is_group = f"{value.option} {found[1]}: this is a group of options"
     if value.key == "checkpoint":
         return f"{is_group}. Did you mean --ckpt_path?"
-    options = [o for o in value.mistake.known.options if o.rpartition(".")[0] == value.key]
+    options = [o for o in value.refused.known.options if o.rpartition(".")[0] == value.key]
     return f"{is_group}, which are {', '.join(f'--{option}' for option in options)}."
 
 
 def _other_type(value: _Value, found: re.Match[str]) -> str:
     given = f"{value.option} {value.reason.partition('Got value: ')[2] or value.value}".rstrip()
-    listed = re.findall(r"typing.Literal\[(.*?)\]", value.mistake.message)
+    listed = re.findall(r"typing.Literal\[(.*?)\]", value.refused.message)
     choices = [choice.strip("'\"") for choices in listed for choice in choices.split(", ")]
     if choices:
         choices = list(dict.fromkeys(choices))
         meant = nearest(given.rpartition(" ")[2], choices)
         return f"{given}: must be one of {', '.join(choices)}.{meant}"
-    types = dict.fromkeys(re.findall(r"Expected a <class '(\w+)'>", value.mistake.message))
+    types = dict.fromkeys(re.findall(r"Expected a <class '(\w+)'>", value.refused.message))
     types.pop("NoneType", None)
     return f"{given}: expected {' or '.join(types)}."
 
@@ -311,7 +328,7 @@ def _other_type(value: _Value, found: re.Match[str]) -> str:
 def _missing_arguments(value: _Value, found: re.Match[str]) -> str:
     names = found[1].split(", ")
     if not value.option:
-        prefix = f"{value.mistake.command}."
+        prefix = f"{value.refused.command}."
         return f"{', '.join(f'--{name.removeprefix(prefix)}' for name in names)} must be given."
     cls = re.search(r"class_path='[\w.]*?(\w+)'", value.value)
     needed = ", ".join(f"{value.option}.{name}" for name in names)
