@@ -19,7 +19,7 @@ PHRASES = {
     r"\bwhat came of\b|\b(it|training|test|validation) came to\b": "the results of",
     r"\b[Ww]hat there is\b": "the files in, what exists",
     r"\b[Ii]t holds until\b": "Revisit when",
-    r"\b[Gg]rey\b|\b[Cc]olour": "gray, color",
+    r"\b[Gg]rey\b|(?<![\".])\b[Cc]olour": "gray, color",  # data.colour is an old option
     r"\b(normal|recogn|initial|serial|optim|organ|visual)is(e|ed|es|ing|ation)\b": "-ize",
     r"\b(behavi|neighb|fav)our|\bcentre\b|\bspelt\b": "American spelling",
     r"\b(such|[Ll]ogged|that|all|whose|training|validation|epoch's) figures?\b|"
@@ -30,7 +30,7 @@ PHRASES = {
     r"\bso many\b": "this many, num_...",
     r"\b[Hh]ush": "filter",
     r"\bsays? (so|of|which|that|how|what|where)\b": "reports, names, shows",
-    r"(?<!standard )\bdeviation\b": "standard deviation",
+    r"(?<![Ss]tandard)(?<!\s)\s+deviation\b": "standard deviation",
     r"\bas far as (it|there|they)\b": "if, where",
     r"\bafresh\b|\banew\b": "from the start, again",
     r"\bwithout a word\b": "silently",
