@@ -1,4 +1,4 @@
-"""The ``lenet`` command. Answers ``--version`` before anything heavy is imported."""
+"""The ``lenet`` command. Handles ``--version`` before slow imports."""
 
 import contextlib
 import errno
@@ -16,18 +16,17 @@ __all__ = ["main"]
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run ``lenet`` with these arguments, or with the command line's.
+    """Run ``lenet`` with these arguments, by default those of the command line.
 
-    A user's mistake is one line on standard error and exit code 2. A traceback is a bug, of ours or
-    in a custom model.
-    Ctrl-C is exit code 130, SIGTERM 143.
+    A user's mistake prints one line to standard error and exits with code 2. A traceback means a
+    bug in lenet or in a custom class. Ctrl-C exits with code 130, SIGTERM with 143.
     """
     args = list(sys.argv[1:] if args is None else args)
     if args == ["--version"]:
         print(f"lenet {__version__}")
         return
     if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a model of one's own, in a file of one's own
+        sys.path.append(os.getcwd())  # to import custom models from files
     handler = None
     with contextlib.suppress(ValueError):  # not the main thread
         handler = signal.signal(signal.SIGTERM, _terminate)
@@ -61,26 +60,26 @@ def _run(args: list[str]) -> None:
     except MisconfigurationException as e:
         _fail(str(e))
     except OSError as e:
-        if e.errno is None:  # raised by hand, so not by the system
+        if e.errno is None:  # not raised by the system
             raise
-        name = os.fsdecode(e.filename) if e.filename is not None else "the system says"
+        name = os.fsdecode(e.filename) if e.filename is not None else "system error"
         way_out = ""
         if e.errno == errno.ENOSPC:
-            way_out = " Make room, or name another folder with --trainer.default_root_dir."
+            way_out = " Free disk space, or set --trainer.default_root_dir to another folder."
         _fail(f"{name}: {e.strerror}.{way_out}")
 
 
 def _stopped(stop: Interrupted, command: str) -> NoReturn:
-    """Say where training has stopped and what resumes it."""
+    """Print where training stopped and the command that resumes it."""
     by = "Ctrl-C" if stop.signum == signal.SIGINT else signal.Signals(stop.signum).name
     said = f"\nStopped by {by}{' after ' if stop.where else ''}{stop.where}."
     if stop.resume:
         said += (
-            " All is saved. Go on with" if stop.saved else " Go on from what was saved last with"
+            " Progress is saved. Resume with" if stop.saved else " Resume from the last save with"
         )
         said += f"\n  lenet {command} {stop.resume}"
     if os.environ.get("LOCAL_RANK", "0") != "0":
-        raise SystemExit  # the first process says it, unless Lightning sees another fail
+        raise SystemExit  # only the first process prints it
     print(said, file=sys.stderr, flush=True)
     raise SystemExit(128 + stop.signum)
 

@@ -1,4 +1,4 @@
-"""The trainer with all commands: also those that need more than training, export and demo."""
+"""The trainer with all commands, including export and demo."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from lenet.runs import checkpoints, explains_ckpt_path
 
 __all__ = ["COMMANDS", "Trainer"]
 
-# Each command, and those of its arguments that are no options.
+# Each command, and its arguments that are not options.
 _EVALUATION = {"model", "dataloaders", "datamodule", "verbose", "return_predictions"}
 COMMANDS = {
     "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
@@ -23,7 +23,7 @@ COMMANDS = {
 
 
 class Trainer(training.Trainer):
-    """Lightning's trainer, whose methods are the commands, and that reads only safe checkpoints.
+    """Lightning's trainer with a method for each command, and safe loading of checkpoints.
 
     Adds ``export`` and ``demo`` to :class:`lenet.training.Trainer`.
 
@@ -39,18 +39,18 @@ class Trainer(training.Trainer):
         output: str | None = None,
         ckpt_path: str | None = None,
     ) -> Path:
-        """Write the network as a program that runs without lenet, or its weights to give away.
+        """Export the network to a program that runs without lenet, or to a weights file.
 
-        ONNX and PyTorch's own .pt2 are programs: pixels in [0, 1] of the data set's own size go
-        in, probabilities come out. A program is run and compared with the model before the file is
-        put in place.
+        ONNX (.onnx) and PyTorch (.pt2) files are programs: they take pixels in [0, 1] at the
+        published size of the data set and return probabilities. A program is run and compared with
+        the model before the file is written.
 
         Args:
             model: Model to export.
             datamodule: Data module that it was trained on. Its images are not needed.
-            output: File to write: .onnx, .pt2, or .safetensors for the weights alone, which
-                --ckpt_path takes. An existing file is replaced. By default the checkpoint's name
-                with .onnx, in its run.
+            output: File to write: .onnx, .pt2, or .safetensors for only the weights, which
+                --ckpt_path accepts. An existing file is replaced. By default the checkpoint's name
+                with .onnx, in the folder of its run.
             ckpt_path: Checkpoint to export: {evaluated}.
         """
         from lenet.export import export
@@ -73,20 +73,21 @@ class Trainer(training.Trainer):
         port: int | None = None,
         open_browser: bool = True,
     ) -> None:
-        """Open a page in the browser to draw on, and see what the network makes of it.
+        """Open a web page to draw on, and show the predictions of the network.
 
         Args:
             model: Model to show.
-            datamodule: Data module that it was trained on. Its images need not be there.
+            datamodule: Data module that it was trained on. Its images are not needed.
             ckpt_path: Checkpoint to show: {evaluated}.
-            host: Address to listen on. 0.0.0.0 lets whoever can reach this machine open the page.
-            port: Port to listen on, 0 for any. By default the first free one from 7860 on.
-            open_browser: Whether to open the page in a browser, where there is one.
+            host: Address to listen on. 0.0.0.0 serves the page to the network.
+            port: Port to listen on. 0 means any free port. By default the first free port from
+                7860.
+            open_browser: Whether to open the page in a browser, if there is one.
         """
         from lenet.demo import serve
 
         path = self.find_checkpoint(ckpt_path)
         if path is not None:
             checkpoints.load_weights(model, checkpoints.read(path), path)
-        once = bool(getattr(self, "fast_dev_run", False))  # only to see whether it works
+        once = bool(getattr(self, "fast_dev_run", False))  # stop as soon as it works
         serve(model, datamodule, path, host, port, open_browser, once)

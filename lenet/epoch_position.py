@@ -1,9 +1,8 @@
-"""Where a training stands within its epoch.
+"""The position of a training within its epoch.
 
-A trainer has no public way to say it (Lightning 2.6): its loops count the batches, and save their
-counts in a checkpoint. This is the only file that reads or writes them, and
-``tests/test_epoch_position.py`` fails when Lightning changes them. Revisit when Lightning resumes
-within an epoch by itself.
+Lightning 2.6 has no public API for it: its loops count the batches and save their counts in a
+checkpoint. This is the only file that reads or writes them, and ``tests/test_epoch_position.py``
+fails when Lightning changes them. Revisit when Lightning itself resumes within an epoch.
 """
 
 from typing import Any
@@ -19,13 +18,13 @@ def batches_trained(trainer: pl.Trainer) -> int:
 
 
 def batches_served(trainer: pl.Trainer) -> int:
-    """Count the batches of this epoch that a training has had when it is resumed."""
+    """Count the batches of this epoch that were trained before it was resumed."""
     progress = trainer.fit_loop.epoch_loop.batch_progress
     return 0 if progress.is_last_batch else progress.current.ready
 
 
 def validation_follows(trainer: pl.Trainer) -> bool:
-    """Tell at the end of a training batch whether the epoch ends with it, or it is validated."""
+    """Return whether validation or the end of the epoch follows the current training batch."""
     progress = trainer.fit_loop.epoch_loop.batch_progress
     if progress.is_last_batch:
         return True
@@ -54,7 +53,7 @@ class SavedPosition:
         return self.epochs < self._loops["epoch_progress"]["current"]["started"]
 
     def batches_done(self, in_epoch: int) -> int:
-        """Count the batches that are trained of an unfinished epoch, which has so many."""
+        """Count the trained batches of an unfinished epoch that has ``in_epoch`` batches."""
         if not self.is_within_epoch:
             return 0
         progress = self._loops["epoch_loop.batch_progress"]

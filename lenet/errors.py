@@ -1,4 +1,4 @@
-"""A user's mistake, how it is printed, and the nearest name to a misspelt one."""
+"""User errors, their output, and suggestions for misspelled names."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ LONGEST = 1000  # characters of a message
 
 
 class UserError(ValueError):
-    """A mistake that its user can mend. The program prints the message alone and exits with 2.
+    """An error that the user can fix. The program prints only the message and exits with code 2.
 
     Args:
-        message: The mistake and the way out. It becomes one line, whatever values are in it.
+        message: The mistake and how to fix it. It is printed in one line.
         table: Lines below it.
     """
 
@@ -21,24 +21,24 @@ class UserError(ValueError):
 
 
 def one_line(text: str) -> str:
-    """Bring a message to one line of a length to read, the mistake and the way out kept."""
+    """Shorten a message to one readable line, keeping its beginning and its end."""
     text = printable(text)
     half = LONGEST // 2
     return text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}"
 
 
 def printable(text: str) -> str:
-    """Spell what is no visible character, such as one that a terminal would obey."""
+    """Escape characters that are not printable, such as terminal control codes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or a signal, after which everything is tidied up as after Ctrl-C.
+    """Raised on Ctrl-C or a signal, with the same cleanup as after Ctrl-C.
 
     Args:
         signum: The signal. The program exits with 128 more.
-        where: How far a training had come.
-        saved: Whether all of it is saved.
+        where: Position of the training.
+        saved: Whether all progress is saved.
         resume: Options of the command that resumes the training, if something was saved.
     """
 
@@ -51,7 +51,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def nearest(name: str, names: Iterable[str], most: int = 1) -> str:
-    """Ask whether the nearest of ``names`` was meant, or say nothing if none is near."""
-    spelt = {known.lower(): known for known in names}
-    close = difflib.get_close_matches(name.lower(), spelt, n=most, cutoff=0.7)
-    return f" Did you mean {' or '.join(spelt[key] for key in close)}?" if close else ""
+    """Return " Did you mean ...?" with the nearest of ``names``, or an empty string."""
+    by_lower = {known.lower(): known for known in names}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=most, cutoff=0.7)
+    return f" Did you mean {' or '.join(by_lower[key] for key in close)}?" if close else ""

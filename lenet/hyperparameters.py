@@ -1,4 +1,4 @@
-"""What a checkpoint keeps of a model or a data module: its class, and options of plain values."""
+"""The hyperparameters that a checkpoint stores: the class, and options with plain values."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ __all__ = ["keep_plain"]
 
 
 def keep_plain(owner: Any) -> None:
-    """Name the class in the hyperparameters of a model or data module, and keep plain values only.
+    """Add the class to the hyperparameters of a model or data module, and keep only plain values.
 
-    A checkpoint with anything else, such as an optimizer as a class, would not be safe to
-    load. It has what the command line needs to construct the same object again.
+    A checkpoint with other values, such as a class, would not be safe to load. The command line
+    can create the same object from the rest.
 
     Args:
         owner: The object, after ``save_hyperparameters``.

@@ -1,4 +1,4 @@
-"""Letting go of a lock between processes, on every system."""
+"""Releasing a lock between processes, on every system."""
 
 import contextlib
 from pathlib import Path
@@ -9,10 +9,10 @@ __all__ = ["release"]
 
 
 def release(lock: BaseFileLock) -> None:
-    """Let go of a lock, if it is held, and remove its file.
+    """Release a lock if it is held, and remove its file.
 
-    The file goes while the lock is held, so that it cannot be that of the next process. Windows
-    refuses to remove an open file: there ``filelock`` does it itself, when it has closed it.
+    The file is removed while the lock is held, since it could then belong to the next process.
+    Windows cannot remove an open file; there ``filelock`` removes it after closing it.
     """
     if lock.is_locked:
         with contextlib.suppress(OSError):

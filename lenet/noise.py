@@ -1,4 +1,4 @@
-"""Filters of log messages and warnings that are advertisements, or wrong for this program."""
+"""Filters for log messages and warnings that are advertisements or wrong for this program."""
 
 import contextlib
 import logging
@@ -33,7 +33,7 @@ _UNWANTED_MESSAGES = (
     "Restored all states from the checkpoint at",
     "Loaded model weights from the checkpoint at",
     "`Trainer.fit` stopped: `max_",  # it would be printed into the line of the last epoch
-    "\nDetected KeyboardInterrupt",  # `lenet` says what was saved
+    "\nDetected KeyboardInterrupt",  # `lenet` reports what was saved
 )
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole at any moment: the one before until the new one is on the disk."""
+"""Writing files atomically: a file is replaced only once the new one is on the disk."""
 
 import contextlib
 import os
@@ -10,9 +10,9 @@ __all__ = ["atomic_write"]
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a file beside ``path`` to write to, and put it in its place once it is on the disk.
+    """Yield a temporary path next to ``path``, and rename it to ``path`` once it is on the disk.
 
-    If writing fails, what was there stays as it was, and nothing is left beside it.
+    If writing fails, an existing file is unchanged and the temporary file is removed.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")  # another process may write there too
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def _sync(folder: Path) -> None:
-    """Have the names in a folder on the disk as well, in the order in which they were put there."""
+    """Flush the names in a folder to the disk, too."""
     with contextlib.suppress(OSError):  # Windows opens no folders
         number = os.open(folder, os.O_RDONLY)
         try:

@@ -109,7 +109,7 @@ def test_a_strangers_class_is_not_imported(lenet, trained, where):
         "optimizer": {"optimizer": spec},
         "string": {"optimizer": "stranger.Net"},
     }[where]
-    refused(lenet, changed(RUN, **hyperparameters), "'stranger.Net'", "naming it yourself")
+    refused(lenet, changed(RUN, **hyperparameters), "'stranger.Net'", "If you trust it, add")
     assert not Path("imported").exists()
     assert "stranger" not in sys.modules
 
@@ -155,7 +155,7 @@ def test_a_class_of_ones_own_works_once_it_is_named(lenet, lenet_process, tmp_pa
 def test_what_is_no_checkpoint_is_refused(lenet, trained, content):
     whole = RUN.read_bytes()
     Path("bad.ckpt").write_bytes(whole[: len(whole) // 2] if content is None else content)
-    refused(lenet, "bad.ckpt", "bad.ckpt", "not a whole checkpoint")
+    refused(lenet, "bad.ckpt", "bad.ckpt", "damaged, incomplete or not a checkpoint")
 
 
 def test_a_foreign_checkpoint_is_refused(lenet):
@@ -186,13 +186,13 @@ def test_a_checkpoint_for_other_classes_is_named_before_its_model_is_made(
     write_data(tmp_path, "EMNIST", monkeypatch)  # 47 classes, for which LeNet5 has no bitmaps
     done = lenet("test", "--data", "EMNIST", "--data.root", str(tmp_path))
     assert done.code == 2
-    assert "was trained for 10 classes, where the data has 47" in done.err
+    assert "was trained for 10 classes, but the data has 47" in done.err
 
 
 def test_another_split_than_the_trainings_is_warned_of(lenet, trained):
     done = lenet("validate", "--data.split_seed", "7", *QUIET)
     assert done.code == 0
-    assert "Warning: --data.split_seed 7, where the checkpoint was trained with 0" in done.err
+    assert "Warning: --data.split_seed 7: the checkpoint was trained with 0" in done.err
     same = ("validate", "--data.val_size", "180")  # which is what is usual
     for command in (("validate",), same, ("test", "--data.split_seed", "7")):
         done = lenet(*command, *QUIET)

@@ -64,7 +64,10 @@ def test_a_printed_config_given_back_prints_the_same_bytes(lenet, config, verb):
 def test_help_lists_the_commands_in_a_line_each(lenet):
     done = lenet("--help")
     assert done.code == 0
-    for line in ("Train, and keep the best weights.", "Measure loss and accuracy on the test set."):
+    for line in (
+        "Train a model and save the best weights.",
+        "Measure loss and accuracy on the test set.",
+    ):
         assert line in done.out
 
 
@@ -73,7 +76,7 @@ def test_help_lists_the_commands_in_a_line_each(lenet):
     [
         (
             "fit --help",
-            "usage: lenet fit [options]\n\nTrain, and keep the best weights.\n\noptions:",
+            "usage: lenet fit [options]\n\nTrain a model and save the best weights.\n\noptions:",
         ),
         ("fit --model.help LeNet", "LeNet as it is taught today:"),
         ("fit --data.help Digits", "1,797 real handwritten digits"),
@@ -389,7 +392,7 @@ def test_a_command_out_of_a_config_is_refused_rather_than_run_untrained(lenet):
     Path("t.yaml").write_text("test: {data: Digits}")
     done = lenet("--config", "t.yaml")
     assert done.code == 2
-    assert "no command typed" in done.err
+    assert "no command given" in done.err
     assert "accuracy" not in done.out
 
 
@@ -457,7 +460,7 @@ def test_a_damaged_checkpoint_is_refused(lenet, trained):
     Path("flipped.ckpt").write_bytes(content)
     done = lenet("test", "--ckpt_path", "flipped.ckpt")
     assert done.code == 2
-    assert "not a whole checkpoint" in done.err
+    assert "damaged, incomplete or not a checkpoint" in done.err
 
 
 def test_a_file_named_like_an_option_does_no_harm(lenet):

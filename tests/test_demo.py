@@ -85,7 +85,7 @@ def test_of_many_classes_the_ten_most_probable_are_shown_and_names_are_escaped()
 def test_the_accuracy_is_that_of_the_checkpoint_shown(tmp_path):
     (tmp_path / "test.json").write_text('{"checkpoint": "/old/best.ckpt", "test/accuracy": 0.9931}')
     best, last = (tmp_path / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
-    assert "99.31% of the test images right" in about_run("LeNet", "MNIST", best)
+    assert "test accuracy 99.31%" in about_run("LeNet", "MNIST", best)
     assert "not tested yet" in about_run("LeNet", "MNIST", last)
 
 
@@ -141,11 +141,11 @@ def test_a_port_that_is_taken_or_an_address_of_another_machine_is_refused():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"--port {port}: is taken. Leave it out"):
+        with pytest.raises(UserError, match=f"--port {port}: already in use. Leave it out"):
             free_port("127.0.0.1", port)
     with pytest.raises(UserError, match="--port 65536: must be from 0 to 65535"):
         free_port("127.0.0.1", 65536)
-    with pytest.raises(UserError, match=r"--host 192\.0\.2\.1: no address of this machine"):
+    with pytest.raises(UserError, match=r"--host 192\.0\.2\.1: not an address of this machine"):
         free_port("192.0.2.1", None)
 
 

@@ -110,7 +110,7 @@ def test_two_processes_stop_together_and_go_on_as_if_they_had_not(tmp_path):
     process.terminate()  # the first one alone
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, said
-    assert said.count("Stopped by SIGTERM") == said.count("All is saved") == 1
+    assert said.count("Stopped by SIGTERM") == said.count("Progress is saved") == 1
     step = torch.load(last, weights_only=True)["global_step"]
     assert f"after step {step}," in said
     go_on = [sys.executable, *LENET, "fit", "--ckpt_path", "last"]
@@ -180,7 +180,7 @@ def test_processes_that_are_spawned_tell_the_first_what_is_best(lenet_process, s
     assert os.listdir("runs") == [run.name]
     assert not (run / ".lock").exists()
     best = min(float(row["val/loss"]) for row in rows(run / "metrics.csv"))
-    assert f"Best val/loss: {best:.4f}, with the weights in\n  {run}" in done.out
+    assert f"Best val/loss: {best:.4f}. Weights saved to\n  {run}" in done.out
     assert done.out.count("Next:") == 1
 
 

@@ -48,10 +48,10 @@ def test_read_only_data_is_read_and_a_read_only_root_is_named(lenet, tmp_path, b
     denied = os.strerror(errno.EACCES)
     works = [["fit", *options, *elsewhere], ["predict", *options, *copy]]
     refused = {
-        f"--trainer.default_root_dir {runs}: no run can be kept there ({denied}": [
+        f"--trainer.default_root_dir {runs}: cannot create a run there ({denied}": [
             ["fit", *options]
         ],
-        f"{run}: cannot be written to": [
+        f"{run}: not writable": [
             ["fit", *options, *further],
             *([verb, *options, *best] for verb in ("validate", "test", "predict")),
         ],

@@ -96,12 +96,15 @@ def header(path: Path, **changes) -> Path:
 CHECKPOINTS = {
     "code": (lambda good: saved(content(good, more=Call(os.getcwd))), "could run code"),
     "bytes": (lambda good: saved(content(good, more=Call(bytes, 3))), "could run code"),
-    "cut": (lambda good: written(good.read_bytes()[:9000], ".ckpt"), "not a whole checkpoint"),
-    "flipped": (flipped, "not a whole checkpoint"),
-    "text": (lambda good: written(b"hello", ".ckpt"), "not a whole checkpoint"),
+    "cut": (
+        lambda good: written(good.read_bytes()[:9000], ".ckpt"),
+        "damaged, incomplete or not a checkpoint",
+    ),
+    "flipped": (flipped, "damaged, incomplete or not a checkpoint"),
+    "text": (lambda good: written(b"hello", ".ckpt"), "damaged, incomplete or not a checkpoint"),
     "tar": (
         lambda good: written(b"archive\0".ljust(257) + b"ustar" + bytes(2000), ".ckpt"),
-        "not a whole checkpoint",
+        "damaged, incomplete or not a checkpoint",
     ),
     "callback above": (
         lambda good: state(good, "BestCheckpoint", last_model_path="../precious"),
@@ -114,21 +117,21 @@ CHECKPOINTS = {
 }
 # The same of weights that are given away.
 WEIGHTS = {
-    "cut": (lambda path: written(path.read_bytes()[:9000], ".safetensors"), "not a whole"),
-    "empty": (lambda path: written(b"", ".safetensors"), "not a whole"),
-    "text": (lambda path: written(b"hello, world", ".safetensors"), "not a whole"),
-    "larger": (lambda path: header(path, shape=[10**9]), "not a whole"),
-    "beyond": (lambda path: header(path, data_offsets=[0, 10**12]), "not a whole"),
+    "cut": (lambda path: written(path.read_bytes()[:9000], ".safetensors"), "damaged or not"),
+    "empty": (lambda path: written(b"", ".safetensors"), "damaged or not"),
+    "text": (lambda path: written(b"hello, world", ".safetensors"), "damaged or not"),
+    "larger": (lambda path: header(path, shape=[10**9]), "damaged or not"),
+    "beyond": (lambda path: header(path, data_offsets=[0, 10**12]), "damaged or not"),
     "long header": (
         lambda path: written((1 << 60).to_bytes(8, "little") + b"{}", ".safetensors"),
-        "not a whole",
+        "damaged or not",
     ),
     "other shapes": (
         lambda path: rewritten(path, {"num_classes": 7}),
         "output.weight is",
     ),
-    "no class": (lambda path: rewritten(path, {"_class_path": 1}), "does not describe a model"),
-    "no model": (lambda path: rewritten(path, model=None, data=3), "does not describe a model"),
+    "no class": (lambda path: rewritten(path, {"_class_path": 1}), "does not name its model"),
+    "no model": (lambda path: rewritten(path, model=None, data=3), "does not name its model"),
 }
 
 
@@ -147,7 +150,7 @@ def test_hostile_weights_are_refused_with_the_reason(lenet, shared, name):
 @pytest.mark.parametrize("text", ["not json", "[1, 2]", "[" * 100_000, '{"model": []}', ""])
 def test_a_description_that_is_not_one_is_refused(lenet, text):
     save_file({"a": torch.zeros(1)}, "hostile.safetensors", metadata={"lenet": text})
-    refused(lenet, Path("hostile.safetensors"), "does not describe a model of lenet")
+    refused(lenet, Path("hostile.safetensors"), "does not name its model")
 
 
 def test_weights_are_tested_predicted_and_loaded_but_not_resumed(lenet, shared, good):
@@ -159,7 +162,7 @@ def test_weights_are_tested_predicted_and_loaded_but_not_resumed(lenet, shared, 
     assert all(value.equal(weights[name]) for name, value in model.state_dict().items())
     done = lenet("fit", "--ckpt_path", shared, *QUIET)
     assert done.code == 2
-    assert "no training progress" in done.err
+    assert "has only weights" in done.err
     assert not Path("runs").exists()
 
 
@@ -183,7 +186,7 @@ def test_a_pipe_in_a_run_is_not_waited_for(lenet, small_run, name):
     done = lenet("fit", "--ckpt_path", run, *QUIET, "--trainer.max_epochs", "9")
     assert done.code == 2
     assert f"{name}: " in done.err
-    assert "not a file" in done.err
+    assert "not a regular file" in done.err
     assert [path.name for path in Path("runs").iterdir()] == ["handed"]
 
 
@@ -356,7 +359,7 @@ def test_text_that_jsonargparse_would_read_as_a_class_is_refused(lenet, hyper, o
     Path("stranger.py").write_text("import pathlib; pathlib.Path('run').touch()")
     sys.path.append(".")
     # An activation cannot be a class, so its text is text: one that is not among the choices.
-    reason = "cannot be made" if option == "activation" else "not part of lenet"
+    reason = "cannot create its model" if option == "activation" else "not part of lenet"
     for text in CALLS:
         with pytest.raises(UserError, match=reason):
             load(hyper(**{option: text}))
@@ -378,7 +381,7 @@ def test_text_that_jsonargparse_would_read_as_a_class_is_refused(lenet, hyper, o
     ],
 )
 def test_a_class_that_is_none_is_refused(lenet, hyper, spec):
-    refused(lenet, hyper(optimizer=spec), "does not name a class with its options")
+    refused(lenet, hyper(optimizer=spec), "must be a class with its options")
 
 
 def test_a_tensor_that_torch_keeps_as_bytes_is_read(good):

@@ -134,9 +134,7 @@ def test_every_kind_is_predicted_and_every_bad_one_left_out_with_its_reason(pred
     assert done.code == 1
     assert [row["path"] for row in table(RUN / "own")] == good
     assert len({row["prediction"] for row in table(RUN / "own")}) == 1
-    lines = dict(
-        line.split(": left out: ") for line in done.err.splitlines() if "left out: " in line
-    )
+    lines = dict(line.split(": skipped: ") for line in done.err.splitlines() if "skipped: " in line)
     assert set(lines) == {f"lenet: s/{name}" for name in reasons}
     for name, (_, reason) in reasons.items():
         said = lines[f"lenet: s/{name}"]
@@ -211,7 +209,7 @@ def test_bad_images_of_a_class_are_refused_together(lenet):
     line = done.err.splitlines()[-1]
     # Those of one row of pixels can be trained on. The pipe and the link cannot be read either.
     assert f"mine: {len(bad())} of {16 + len(bad()) + 2} images cannot be read: " in line
-    assert line.endswith(f" and {len(bad()) - MAX_NAMED} more. Mend or remove them.")
+    assert line.endswith(f" and {len(bad()) - MAX_NAMED} more. Repair or remove them.")
 
 
 def test_names_of_classes_and_files_stay_within_the_run(lenet):
@@ -235,7 +233,7 @@ def test_a_class_whose_name_is_no_text_is_refused(lenet):
     os.mkdir(b"mine/\xff")
     done = lenet("fit", *FOLDER)
     assert done.code == 2
-    assert "has no name in UTF-8. Rename it." in done.err
+    assert "is not UTF-8. Rename it." in done.err
 
 
 def test_16_bits_become_8_the_same_however_many_rows_are_worked_on_together(tmp_path):

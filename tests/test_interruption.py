@@ -114,7 +114,7 @@ def test_a_training_that_is_stopped_goes_on_as_if_it_had_not_been(
     done = lenet("fit", *OPTIONS)
     assert done.code == code
     assert "Traceback" not in done.err
-    assert f"Stopped by {said} after step {stops_at}, in epoch 1. All is saved" in done.err
+    assert f"Stopped by {said} after step {stops_at} in epoch 1. Progress is saved" in done.err
     assert done.err.endswith("\n  lenet fit --ckpt_path runs/ConvNet-Digits-1\n")
     assert saved("runs/ConvNet-Digits-1")["global_step"] == stops_at
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -178,7 +178,7 @@ def test_a_second_signal_stops_at_once(lenet, at_step):
     at_step(STEPS + 9, send(signal.SIGINT, signal.SIGINT))
     done = lenet("fit", *OPTIONS)
     assert done.code == 130
-    assert "Stopped by Ctrl-C. Go on from what was saved last with\n  lenet fit" in done.err
+    assert "Stopped by Ctrl-C. Resume from the last save with\n  lenet fit" in done.err
     assert saved("runs/ConvNet-Digits-1")["global_step"] == STEPS
 
 
@@ -196,7 +196,7 @@ def test_run_stopped_after_its_training_says_how_to_go_on(lenet, at_step):
     at_step(3 * STEPS, send(signal.SIGTERM), "test_step")
     done = lenet("run", *OPTIONS)
     assert done.code == 143
-    assert done.err.endswith("saved last with\n  lenet run --ckpt_path runs/ConvNet-Digits-1\n")
+    assert done.err.endswith("the last save with\n  lenet run --ckpt_path runs/ConvNet-Digits-1\n")
 
 
 @pytest.mark.parametrize("signum", SIGNALS)
@@ -268,7 +268,7 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_is_whole(tmp_path, wh
     assert "Traceback" not in done.stderr
     [line] = [line for line in done.stderr.splitlines() if "error:" in line]
     full = os.strerror(errno.ENOSPC)
-    assert f"cannot be saved ({full}). The previous one is still there" in line
+    assert f"cannot be saved ({full}). The previous checkpoint is kept" in line
     codes = [line for line in done.stdout.splitlines() if line.startswith("code")]
     assert codes == ["code 2", "code 0"], done.stdout + done.stderr
     assert ".part" not in done.stdout
@@ -296,13 +296,13 @@ def test_weights_that_became_no_numbers_at_an_epochs_last_step_are_not_kept(
     monkeypatch.setattr(ImageClassifier, "optimizer_step", optimizer_step)
     done = lenet("fit", *OPTIONS, *options)
     assert done.code == 2
-    assert "so training has stopped" in done.err
+    assert "training stopped because" in done.err
     for checkpoint in Path("runs").rglob("*.ckpt"):
         state = saved("runs/ConvNet-Digits-1", checkpoint.stem)["state_dict"]
         assert all(value.isfinite().all() for value in state.values()), checkpoint
     kept = Path("runs/ConvNet-Digits-1/checkpoints/best.ckpt").exists()
-    assert ("The best weights before are kept" in done.err) == kept
-    assert ("Nothing was kept yet" in done.err) != kept
+    assert ("The best weights so far are saved" in done.err) == kept
+    assert ("No weights were saved" in done.err) != kept
 
 
 def test_two_trainings_of_one_run_do_not_write_into_each_other(lenet, at_step):
@@ -315,7 +315,7 @@ def test_two_trainings_of_one_run_do_not_write_into_each_other(lenet, at_step):
 
     at_step(STEPS + 1, second)
     assert lenet("fit", *OPTIONS).code == 0
-    assert "runs/ConvNet-Digits-1: another process trains there" in said[0]
+    assert "runs/ConvNet-Digits-1: another process is training this run" in said[0]
     assert not list(Path("runs").rglob(".*"))
 
 

@@ -44,7 +44,7 @@ MISTAKES = {
     "help of no model": ("--model.help LeNett", "no such class. Did you mean LeNet?"),
     "a schedule without what it needs": (
         "--model.scheduler StepLR",
-        "--model.scheduler StepLR: also needs --model.scheduler.step_size.",
+        "--model.scheduler StepLR: requires --model.scheduler.step_size.",
     ),
     "a model": ("--model LeNett", "--model LeNett: no such class. Did you mean LeNet?"),
     "a data set": ("--data MNISt", "--data MNISt: no such class. Did you mean MNIST?"),
@@ -64,11 +64,11 @@ MISTAKES = {
     "a number out of range": ("--model.lr 0", "--model.lr 0.0: must be greater than 0."),
     "a part of more than all": (
         "--model.label_smoothing 1",
-        "--model.label_smoothing 1.0: must be from 0 to less than 1.",
+        "--model.label_smoothing 1.0: must be at least 0 and less than 1.",
     ),
     "smoothing without cross-entropy": (
         "--model LeNet5 --model.output rbf --model.label_smoothing 0.1",
-        "--model.label_smoothing 0.1: LeNet5 has a loss of its own, which takes no smoothing.",
+        "--model.label_smoothing 0.1: the loss of LeNet5 does not support label smoothing.",
     ),
     "classes": (
         "--model.num_classes 7",
@@ -78,10 +78,10 @@ MISTAKES = {
         "--model.in_channels 3",
         "--model.in_channels 3: does not fit Digits, which has 1.",
     ),
-    "images too small": ("--data.image_size 12", "12x12 are too small for LeNet"),
+    "images too small": ("--data.image_size 12", "12x12 images are too small for LeNet"),
     "a figure": (
         "--checkpoint.monitor val/acc",
-        "--checkpoint.monitor val/acc: no such figure is logged. Did you mean val/accuracy?",
+        "--checkpoint.monitor val/acc: no such metric is logged. Did you mean val/accuracy?",
     ),
     "another figure": (
         "--early_stopping.monitor val/los",
@@ -89,7 +89,7 @@ MISTAKES = {
     ),
     "a figure that may be good or bad": (
         "--checkpoint.monitor val/size",
-        "--checkpoint.monitor val/size: its name does not say whether less or more of it is better",
+        "--checkpoint.monitor val/size: cannot infer from this name whether lower or higher is",
     ),
     "a figure of a schedule that may be good or bad": (
         "--model.scheduler ReduceLROnPlateau --model.scheduler.monitor val/size",
@@ -108,12 +108,12 @@ MISTAKES = {
         "--trainer.callbacks BatchSizeFinder: not supported",
     ),
     "a number that is none": ("--model.lr null", "--model.lr null: needs a value."),
-    "no model": ("--model null", "--model must be given."),
+    "no model": ("--model null", "--model: required."),
     "a callback": ("--trainer.callbacks+=EarlyStoping", "no such class."),
     "a base class": ("--model ImageClassifier", "ImageClassifier"),
     "a peak": (
         "--model.scheduler OneCycleLR --model.scheduler.max_lr 5",
-        "--model.scheduler.max_lr 5.0: the peak of OneCycleLR is --model.lr",
+        "--model.scheduler.max_lr 5.0: cannot be set. OneCycleLR peaks at --model.lr",
     ),
     "a seed": ("--seed_everything -1", "-1"),
     "an accelerator": ("--trainer.accelerator gpuu", "--trainer.accelerator gpuu: "),
@@ -148,7 +148,7 @@ MISTAKES = {
     ),
     "an option of a class that is not chosen": (
         "--model.optimizer.momentum 0.9",
-        "--model.optimizer.momentum: no class is chosen yet. Put --model.optimizer CLASS before",
+        "--model.optimizer.momentum: no class is chosen yet. Put --model.optimizer CLASS first",
     ),
     "a network of torchvision": (
         "--model resnet18",
@@ -224,7 +224,7 @@ WORDS = {
     "data_dir": "Did you mean --data.root?",
     "dataset": "Did you mean --data?",
     "pretrained": "Did you mean --model TorchvisionModel --model.weights DEFAULT?",
-    "predict_path": "To predict images type lenet predict --data.predict_path.",
+    "predict_path": "To predict images, use lenet predict --data.predict_path.",
     "name": "A run is named after its model and data. "
     "--trainer.default_root_dir names the folder of all runs.",
     "resume": "Did you mean --ckpt_path last?",
@@ -347,7 +347,7 @@ def test_early_stopping_twice_is_refused(lenet):
     twice = ["--trainer.callbacks", path, "--trainer.callbacks.monitor", "val/loss"]
     assert "--early_stopping.patience" in the_line(lenet("fit", *TINY, *twice))
     line = the_line(lenet("fit", *TINY, *twice[:2]))
-    assert "EarlyStopping: also needs --trainer.callbacks.monitor." in line
+    assert "EarlyStopping: requires --trainer.callbacks.monitor." in line
 
 
 @pytest.mark.parametrize("logger", ["WandbLogger", "MLFlowLogger", "CometLogger"])
@@ -381,11 +381,11 @@ def test_an_accelerator_whose_package_is_missing_gets_one_line(lenet):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("trainer: [", "not YAML, line 1"),
-        ("a: b: c", "not YAML, line 1"),
-        ("hello", "has no options in it"),
-        ("[1, 2]", "has no options in it"),
-        (b"\x93\xff\x00", "not a text file"),
+        ("trainer: [", "invalid YAML, line 1"),
+        ("a: b: c", "invalid YAML, line 1"),
+        ("hello", "contains no options"),
+        ("[1, 2]", "contains no options"),
+        (b"\x93\xff\x00", "not a UTF-8 text file"),
         ("traine: 3", "traine: no such option. Did you mean trainer?"),
         (
             "trainer: {max_epoch: 3}",
@@ -409,7 +409,7 @@ def test_a_bad_config_gets_one_line_that_names_it(lenet, content, message):
     ("args", "message"),
     [
         (["fitt"], "fitt: no such command. Did you mean fit?"),
-        ([], "no command. There are fit, validate, test, predict, run, export"),
+        ([], "no command. Choose from fit, validate, test, predict, run, export"),
     ],
 )
 def test_a_bad_command_gets_the_commands(lenet, args, message):
@@ -429,7 +429,7 @@ def test_a_root_that_cannot_be_written_is_named(lenet, monkeypatch):
     line = the_line(lenet("fit", *TINY, "--trainer.default_root_dir", "locked"))
     root = Path("locked").absolute()
     assert line.startswith(
-        f"lenet: error: --trainer.default_root_dir {root}: no run can be kept there (Permission "
+        f"lenet: error: --trainer.default_root_dir {root}: cannot create a run there (Permission "
     )
 
 

@@ -43,7 +43,7 @@ def test_the_last_weights_are_the_best_for_every_command_that_follows(lenet, cap
     assert not [
         x for x in kinds if issubclass(x, UserWarning) and not issubclass(x, DeprecationWarning)
     ]
-    assert "The last epoch, as no images were held out" in done.out
+    assert "Last epoch, since there is no validation set" in done.out
     best, last = checkpoint("best"), checkpoint("last")
     assert best["epoch"] == last["epoch"] == 1
     assert all(best["state_dict"][name].equal(w) for name, w in last["state_dict"].items())
@@ -71,7 +71,7 @@ def test_there_is_nothing_to_validate_on(lenet):
     lenet("fit", *TINY, *ALL)
     done = lenet("validate")
     assert done.code == 2
-    assert "--data.val_size 0: leaves no images to validate on" in done.err
+    assert "--data.val_size 0: leaves no images for validation" in done.err
     done = lenet("validate", *QUIET, "--data.val_size", "100")
     assert done.code == 0
     assert "may have been trained on" in done.err

@@ -19,7 +19,7 @@ PHRASES = {
     r"\bwhat came of\b|\b(it|training|test|validation) came to\b": "the results of",
     r"\b[Ww]hat there is\b": "the files in, what exists",
     r"\b[Ii]t holds until\b": "Revisit when",
-    r"\b[Gg]rey\b|\b[Cc]olour": "gray, color",
+    r"\b[Gg]rey\b|(?<![\".])\b[Cc]olour": "gray, color",  # data.colour is an old option
     r"\b(normal|recogn|initial|serial|optim|organ|visual)is(e|ed|es|ing|ation)\b": "-ize",
     r"\b(behavi|neighb|fav)our|\bcentre\b|\bspelt\b": "American spelling",
     r"\b(such|[Ll]ogged|that|all|whose|training|validation|epoch's) figures?\b|"

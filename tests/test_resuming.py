@@ -145,7 +145,7 @@ def test_fewer_steps_than_were_made_are_refused(lenet, stopped):
     shutil.copytree(stopped[20], "runs")
     done = lenet("fit", "--ckpt_path", "last", "--trainer.max_steps", "10")
     assert done.code == 2
-    assert "--trainer.max_steps 10: training has made 20 steps already" in done.err
+    assert "--trainer.max_steps 10: 20 steps are already trained" in done.err
 
 
 # A start that fails
@@ -247,4 +247,4 @@ def test_a_finished_run_says_that_nothing_is_left(lenet):
     lenet("fit", *QUICK)
     done = lenet("fit", "--ckpt_path", "last")
     assert done.code == 0
-    assert "Nothing is left to train: the run is complete at --trainer.max_epochs 1." in done.err
+    assert "Training is already complete at --trainer.max_epochs 1." in done.err

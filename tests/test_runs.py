@@ -54,10 +54,10 @@ def test_a_file_is_itself(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ("best", r"no run below .*runs has checkpoints/best\.ckpt\. Train one with `lenet fit`"),
+        ("best", r"no run below .*runs has checkpoints/best\.ckpt\. Train a model with lenet fit"),
         ("last", r"no run below .*runs has checkpoints/last\.ckpt"),
         ("nope", r"--ckpt_path nope: no such file or folder"),
-        ("empty", r"--ckpt_path empty: this folder has no checkpoints/best\.ckpt"),
+        ("empty", r"--ckpt_path empty: not a run: this folder has no checkpoints/best\.ckpt"),
     ],
 )
 def test_what_is_not_there_is_an_error_that_says_where_it_was_looked_for(asked, message, tmp_path):
@@ -84,7 +84,7 @@ def test_a_folder_is_discarded_only_if_nothing_is_in_it(tmp_path):
 def test_a_training_that_has_had_more_epochs_says_so(lenet, trained):
     done = lenet("fit", "--ckpt_path", "last", "--trainer.max_epochs", "0", *QUIET)
     assert done.code == 2
-    assert "--trainer.max_epochs 0: training has come to 1 epochs already. Give more" in done.err
+    assert "--trainer.max_epochs 0: 1 epochs are already trained. Set a higher total" in done.err
 
 
 def test_a_copy_of_the_runs_keeps_which_is_the_newest(tmp_path):
@@ -148,7 +148,7 @@ def test_a_run_is_given_back_where_an_open_file_cannot_be_removed(tmp_path, monk
     for _ in range(2):
         with (
             runs.locked(run),
-            pytest.raises(UserError, match="another process trains there"),
+            pytest.raises(UserError, match="another process is training this run"),
             runs.locked(run),
         ):
             pass

@@ -59,7 +59,7 @@ def test_a_folder_is_searched_at_any_depth_and_other_files_are_counted(predict, 
         Path("scans", name).write_text("no image")
     done = predict("scans")
     assert done.code == 0, done.err
-    assert "Images in scans: 7. Other files, left out: 2." in caplog.text
+    assert "Found 7 images in scans. Skipped 2 other files." in caplog.text
     assert [row["path"] for row in table()] == [
         *("scans/a/c.JPG", "scans/a/deep/été 数字.webp", "scans/b.png", "scans/p.tif"),
         *("scans/q.pgm", "scans/r.bmp", "scans/z.gif"),
@@ -100,9 +100,9 @@ def test_broken_and_empty_images_are_named_the_others_predicted_and_the_exit_cod
     assert [line.split(": ")[1] for line in said] == [
         *("s/blank.png", "s/cut.png", "s/nothing.jpg", "s/text.png")
     ]
-    assert said[0] == "lenet: s/blank.png: left out: nothing is drawn in it"
+    assert said[0] == "lenet: s/blank.png: skipped: nothing is drawn in it"
     assert said[2:] == [
-        f"lenet: s/{name}: left out: not an image" for name in ("nothing.jpg", "text.png")
+        f"lenet: s/{name}: skipped: not an image" for name in ("nothing.jpg", "text.png")
     ]
     assert all((OWN / name).exists() for name in ("predictions.png", "predictions"))
 
@@ -113,17 +113,17 @@ def test_too_many_pixels_are_refused_with_the_reason(predict, monkeypatch):
     Image.new("1", (200, 200)).save("s/huge.png")
     done = predict("s")
     assert done.code == 1
-    assert "lenet: s/huge.png: left out: more than 0 million pixels" in done.err
+    assert "lenet: s/huge.png: skipped: more than 0 million pixels" in done.err
 
 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("nowhere.png", "nowhere.png: no such file. Give an image file, a folder of them or a"),
-        ("s/*.jpg", "s/*.jpg: no file fits this pattern"),
+        ("nowhere.png", "nowhere.png: no such file. Give an image file, a folder of images or"),
+        ("s/*.jpg", "s/*.jpg: no file matches this pattern"),
         ("e", "e: no images in this folder, only 1 other files."),
-        ("s/b.png", "s/b.png: cannot be predicted: not an image."),
-        ("s", "s: none of the 2 images can be predicted. s/a.png: nothing is drawn in it; s/b.png"),
+        ("s/b.png", "s/b.png: this image cannot be read: not an image."),
+        ("s", "s: none of the 2 images can be read. s/a.png: nothing is drawn in it; s/b.png"),
     ],
 )
 def test_where_there_is_nothing_to_predict_that_is_one_line(predict, path, message):
@@ -159,7 +159,7 @@ def test_the_test_sets_predictions_are_left_alone_and_the_path_is_of_one_command
     for verb in ("fit", "test"):
         done = lenet(verb, "--data.predict_path", "1.png", *TINY)
         assert done.code == 2
-        assert f"--data.predict_path 1.png: {verb} predicts no images" in done.err
+        assert f"--data.predict_path 1.png: not used by lenet {verb}" in done.err
 
 
 def test_run_ends_with_images_of_ones_own_and_their_exit_code(lenet):

@@ -1,7 +1,6 @@
 """The command line: every constructor argument is an option, every trainer method a command.
 
-What is added to LightningCLI: which checkpoint is meant, and that it gives the defaults; run
-folders; and that a mistake is one line.
+It extends LightningCLI with checkpoints that set the defaults, run folders, and one-line errors.
 """
 
 import functools
@@ -49,7 +48,8 @@ ABOUT = "Train, evaluate and explain small image classifiers."
 class LeNetCLI(LightningCLI):
     """The ``lenet`` command line.
 
-    Who wins, for model and data: an option, then a config, then the checkpoint, then the default.
+    For model and data, options override configs, which override the checkpoint, which overrides the
+    defaults.
     """
 
     def __init__(self, args: list[str]):
@@ -75,22 +75,22 @@ class LeNetCLI(LightningCLI):
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """Name the command that is typed, or else all: the parsers of all seven take 0.3 s."""
+        """Return only the given command, or all: the parsers of all seven take 0.3 s."""
         return {name: COMMANDS[name] for name in ([self.command] if self.command else COMMANDS)}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        """Make a parser that takes no abbreviations: a misspelt option is a mistake."""
+        """Create a parser without abbreviations, so that a misspelled option is an error."""
         return super().init_parser(
             **{"allow_abbrev": False, "dump_header": [f"lenet=={__version__}"], **kwargs}
         )
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the seed, whose help by Lightning is not what it does, and the number of threads."""
+        """Add the seed, with a correct help text, and the number of threads."""
         said = "Random seed. false: no seed; true: PL_GLOBAL_SEED, or 0 if unset."
         parser.add_argument("--seed_everything", type=bool | int, default=0, help=said)
         said = (
-            "Number of threads that PyTorch computes with on the CPU. By default a few steps are "
-            "timed and the fastest number is taken; the run's config records it."
+            "Number of CPU threads for PyTorch. By default a few steps are timed to choose the "
+            "fastest number, and the run's config records it."
         )
         parser.add_argument("--num_threads", type=int | None, default=None, help=said)
 
@@ -102,11 +102,11 @@ class LeNetCLI(LightningCLI):
         parser.set_defaults({"model": {"class_path": "LeNet"}, "data": {"class_path": "MNIST"}})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse, with the checkpoint's model and data as defaults where one is meant."""
+        """Parse the command line, with the checkpoint's model and data as defaults."""
         command = self.command
         if not command:
             parse(parser, parser, args, "", {})
-            raise UserError(f"no command typed. There are {', '.join(COMMANDS)}.")
+            raise UserError(f"no command given. Choose from {', '.join(COMMANDS)}.")
         first = look(command, args)
         not_found = self._use_checkpoint(first)
         self._link_sizes()
@@ -124,10 +124,10 @@ class LeNetCLI(LightningCLI):
         match_model_and_data(command, config["model"], config["data"])
 
     def _use_checkpoint(self, first: FirstLook) -> UserError | None:
-        """Find the checkpoint that the command means, and let it give the defaults.
+        """Find the checkpoint of the command, and use it for the defaults.
 
         Returns:
-            What is wrong with a checkpoint that is not typed: --help and --print_config need none.
+            The error for a missing default checkpoint, since --help and --print_config need none.
         """
         if self.trains and first.ckpt_path is None:
             return None
@@ -150,7 +150,7 @@ class LeNetCLI(LightningCLI):
         return None
 
     def _link_sizes(self) -> None:
-        """Give the data's sizes to the model, unless a checkpoint's model has others."""
+        """Link the sizes of the data to the model, unless a checkpoint's model sets them."""
         path = self.checkpoint_path
         trained = {} if self.checkpoint is None else checkpoints.trained_sizes(self.checkpoint)
         for name in checkpoint_defaults.LINKED:
@@ -167,7 +167,7 @@ class LeNetCLI(LightningCLI):
     def _default_to_checkpoint(
         self, checkpoint: dict[str, Any], path: Path, first: FirstLook
     ) -> None:
-        """Let a checkpoint's model and data be the defaults."""
+        """Use a checkpoint's model and data as defaults."""
         for name, spec in checkpoints.class_specs(checkpoint, first.classes).items():
             trusted_names.check_names({name: spec}, path, first.words)
             if name == "model" and name not in first.classes and path.suffix == ".safetensors":
@@ -178,7 +178,7 @@ class LeNetCLI(LightningCLI):
             self.command_parser.set_defaults({name: spec})
 
     def _default_to_run(self, folder: Path, first: FirstLook) -> None:
-        """Let the config of a run that is resumed give the defaults of all other options."""
+        """Use the config of a resumed run for the defaults of all other options."""
         config = folder / runs.CONFIG
         options = runs.read_config(config, str(config))
         options = {
@@ -196,23 +196,23 @@ class LeNetCLI(LightningCLI):
                 raise UserError(f"{config}: {name}: no such option.{known}") from e
 
     def before_instantiate_classes(self) -> None:
-        """Name the checkpoint, and let errors of the trainer's options through as they are."""
+        """Set the checkpoint, and keep errors of the trainer's classes unchanged."""
         if self.checkpoint_path is not None:
             self.config[self.command]["ckpt_path"] = str(self.checkpoint_path)
         for base in construction.OPTIONS.values():
             self.parser.add_instantiator(construction.construct, base, subclasses=True)
 
     def instantiate_classes(self) -> None:
-        """Make model, data and trainer."""
+        """Create model, data and trainer."""
         construction.as_raised(super().instantiate_classes)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Make the trainer, and the folder that the run's files go to."""
+        """Create the trainer and the folder of the run."""
         self._check_agreement()
         config = self.config_init[self.command]
         options = config["trainer"]
         if self.command in ("export", "demo") and config["num_threads"] is not None:
-            torch.set_num_threads(config["num_threads"])  # without a loop, no callback does
+            torch.set_num_threads(config["num_threads"])  # these commands call no callbacks
         callbacks = self._callbacks(config)
         run_dir = None if options["fast_dev_run"] else self._make_run_dir(options)
         if run_dir is not None:
@@ -234,7 +234,7 @@ class LeNetCLI(LightningCLI):
         return trainer
 
     def _check_agreement(self) -> None:
-        """Compare model, data and checkpoint, now that they are there."""
+        """Check that model, data and checkpoint fit together."""
         checkpoint_defaults.check_sizes(
             self.config[self.command]["model"]["init_args"], self.datamodule
         )
@@ -245,13 +245,13 @@ class LeNetCLI(LightningCLI):
         for warning in checkpoint_defaults.other_splits(*about):
             _say(warning, file=sys.stderr)
         self.other_data = checkpoint_defaults.other_data(*about)
-        self.checkpoint = None  # not needed any more, and mapped into memory
+        self.checkpoint = None  # no longer needed, and memory-mapped
 
     def _make_run_dir(self, options: Any) -> str | None:
-        """Name the folder that files go to: the checkpoint's run, or that of a new one.
+        """Return the folder for files: the checkpoint's run, or a new run.
 
         Returns:
-            The folder. Processes other than the first do not know that of a new run.
+            The folder, or None for a new run in processes other than the first.
         """
         path = self.checkpoint_path
         if path is not None and (not self.trains or runs.resumes_in_place(path)):
@@ -260,7 +260,7 @@ class LeNetCLI(LightningCLI):
                 folder /= self.other_data
                 others = "images" if self.command == "validate" else "data"
                 _say(
-                    f"These are other {others} than the training's. Results go to "
+                    f"The {others} differ from those of the training. Results go to "
                     f"{runs.short_path(folder)}",
                     file=sys.stderr,
                 )
@@ -305,7 +305,7 @@ class LeNetCLI(LightningCLI):
         return callbacks
 
     def _switches(self, options: Any, callbacks: list[pl.Callback]) -> dict[str, Any]:
-        """Switch off the callbacks that Lightning would add to those that are there."""
+        """Disable the callbacks that Lightning would add in addition to ours."""
         ours = (training.EpochRow, training.BestCheckpoint, training.LastCheckpoint)
         kept = [callback for callback in callbacks if isinstance(callback, Checkpoint)]
         switches: dict[str, Any] = {"enable_checkpointing": bool(kept)}
@@ -314,13 +314,13 @@ class LeNetCLI(LightningCLI):
         elif options["enable_checkpointing"] is False and not all(
             isinstance(callback, (*ours, training.Interruption)) for callback in kept
         ):
-            switches["enable_checkpointing"] = False  # which Lightning refuses
+            switches["enable_checkpointing"] = False  # Lightning raises an error
         if any(isinstance(callback, training.ModelSummary) for callback in callbacks):
             switches["enable_model_summary"] = False
         return switches
 
     def _loggers(self, options: Any, run_dir: str | None) -> dict[str, Any]:
-        """Give the trainer its loggers, unless they are chosen. An evaluation needs none."""
+        """Return the trainer's default loggers. Evaluations do not log."""
         if options["barebones"] or options["logger"] not in (None, True):
             return {}
         if not self.trains or options["fast_dev_run"]:
@@ -330,27 +330,27 @@ class LeNetCLI(LightningCLI):
         return {"logger": [board, training.MetricsFile(folder)]}
 
     def after_fit(self) -> None:
-        """Say what came of the training, where it is, and what to type next."""
+        """Print the result of the training, its folder and the next command."""
         trainer = cast(Trainer, self.trainer)
         best = trainer.best
         folder = trainer.run_dir
         if folder is None:
             return
         if best is None or not best.best_model_path:
-            return _say(f"No best weights were kept. The files are in {runs.short_path(folder)}.")
-        _say(f"{best.verdict}, with the weights in")
+            return _say(f"No best weights were saved. The files are in {runs.short_path(folder)}.")
+        _say(f"{best.verdict}. Weights saved to")
         _say(f"  {runs.short_path(best.best_model_path)}")
         options = runs.command_options(folder, self.model, self.datamodule)
         own = f"predict {options} --data.predict_path YOUR_IMAGES"
         _say(f"Next:\n  lenet {own if self.command == 'run' else f'test {options}'}")
 
     def after_run(self) -> None:
-        """Say what came of the training, and where it is."""
+        """Print the result of the training and its folder."""
         self.after_fit()
         self.after_predict()
 
     def after_predict(self) -> None:
-        """Let the exit code say that some of one's own images could not be predicted."""
+        """Exit with code 1 if some of the user's images could not be predicted."""
         if self.datamodule.user_images is not None and self.datamodule.user_images.left_out:
             raise SystemExit(1)
 

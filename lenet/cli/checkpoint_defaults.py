@@ -1,4 +1,4 @@
-"""What a checkpoint and the data say of the options of a command, and where they disagree."""
+"""Comparing a checkpoint with the data and the options of a command."""
 
 import importlib
 from collections.abc import Iterator, Mapping
@@ -12,26 +12,27 @@ from lenet.runs.checkpoints import COUNTS
 
 __all__ = ["LINKED", "check_options", "check_sizes", "check_trained", "other_data", "other_splits"]
 
-# What the data module tells the model, so that neither has to be told.
+# Options of the model that are set from the data module.
 LINKED = ("in_channels", "num_classes", "image_size")
 
 
 def check_trained(name: str, trained: int | None, path: Path, size: int) -> int:
-    """Refuse a size of the data's that is not the one that a checkpoint's model was trained for.
+    """Return a size of the data, unless a checkpoint's model was trained for a different one.
 
     Args:
         name: Name of the size.
-        trained: The checkpoint's.
+        trained: Size in the checkpoint.
         path: The checkpoint.
-        size: The data's, which is given back.
+        size: Size of the data.
 
     Raises:
         UserError: With both sizes.
     """
     if trained not in (None, size):
         raise UserError(
-            f"--ckpt_path {path}: was trained for {trained} {COUNTS[name]}, where the data has "
-            f"{size}. Leave out the --data options that differ from the training's, or train anew."
+            f"--ckpt_path {path}: was trained for {trained} {COUNTS[name]}, but the data has "
+            f"{size}. Remove the --data options that differ from the training, or train a new "
+            "model."
         )
     return size
 
@@ -60,7 +61,7 @@ def check_options(group: str, spec: dict[str, Any], path: Path) -> None:
 
 
 def check_sizes(given: Mapping[str, Any], data: Any) -> None:
-    """Refuse sizes given for a model that are not those of its data module.
+    """Refuse sizes of a model that differ from those of its data module.
 
     Raises:
         UserError: With the option.
@@ -71,12 +72,12 @@ def check_sizes(given: Mapping[str, Any], data: Any) -> None:
         if value not in (None, real):
             raise UserError(
                 f"--model.{name} {value}: does not fit {type(data).__name__}, which has {real}. "
-                "Leave it out, the data tells the model."
+                "Leave this option out: it is set from the data."
             )
 
 
 def other_splits(checkpoint: dict[str, Any], data: Any, verb: str) -> Iterator[str]:
-    """Warn where images are validated on that the checkpoint may have been trained on."""
+    """Warn if the checkpoint may have been trained on the validation images."""
     saved = checkpoint.get("datamodule_hyper_parameters") or {}
     is_other = str(saved.get("_class_path")).rpartition(".")[2] != type(data).__name__
     if is_other or verb not in ("fit", "run", "validate"):
@@ -88,13 +89,13 @@ def other_splits(checkpoint: dict[str, Any], data: Any, verb: str) -> Iterator[s
         )
         if name in saved and there != here:
             yield (
-                f"Warning: --data.{name} {here}, where the checkpoint was trained with {there}: "
-                "what are now validation images may have been trained on."
+                f"Warning: --data.{name} {here}: the checkpoint was trained with {there}, so the "
+                "validation images may have been trained on."
             )
 
 
 def other_data(checkpoint: dict[str, Any], data: Any, verb: str) -> str | None:
-    """Name the folder for results that are not of the data that a checkpoint was trained on."""
+    """Return the folder for results on different data than that of the training, or None."""
     saved = checkpoint.get("datamodule_hyper_parameters")
     validates = verb == "validate"
     if verb not in ("validate", "test", "predict") or not saved or is_same(data, saved, validates):

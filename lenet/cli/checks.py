@@ -1,4 +1,4 @@
-"""Values that jsonargparse accepts and nobody can use, and what depends on model and data."""
+"""Checks of values that jsonargparse accepts, and of model and data together."""
 
 import math
 from typing import Any
@@ -43,7 +43,7 @@ def _check_numbers(option: str, value: Any) -> None:
     for number in value if isinstance(value, list) else [value]:
         if isinstance(number, int) and abs(number) >= 2**63:
             raise UserError(f"--{option}: has more than 64 bits. Give a smaller number.")
-        if isinstance(number, float) and math.isnan(number):  # which no range refuses
+        if isinstance(number, float) and math.isnan(number):  # passes every comparison of ranges
             raise UserError(f"--{option} nan: is not a number.")
         if option in LEAST and number is not None and number < LEAST[option]:
             raise UserError(f"--{option} {number}: must be at least {LEAST[option]}.")
@@ -61,9 +61,9 @@ def check_seed(seed: int | bool) -> None:
 
 
 def match_model_and_data(command: str, model: Any, data: Any) -> None:
-    """Settle what depends on model, data and command together.
+    """Check and set what depends on model, data and command together.
 
-    Images are brought to the size that the model is usually given, unless another is asked for.
+    Sets the image size that the model expects, unless one is given.
 
     Args:
         command: The command.
@@ -79,6 +79,6 @@ def match_model_and_data(command: str, model: Any, data: Any) -> None:
     path = options.get("predict_path")
     if path is not None and command not in ("predict", "run"):
         raise UserError(
-            f"--data.predict_path {path}: {command} predicts no images. Leave it out, or type "
-            f"lenet predict."
+            f"--data.predict_path {path}: not used by lenet {command}. Use lenet predict, or leave "
+            "this option out."
         )

@@ -1,9 +1,8 @@
-"""What is wrong with a command line, in one line: the option, its value and the way out.
+"""One-line errors for the command line: the option, its value and how to fix it.
 
-jsonargparse has no error classes: it describes every alternative of a nested type that it tried,
-over up to thirty lines. The one that matters is found in there, and put into the words that were
-typed. This is the only file that reads error messages of jsonargparse; one that it does not know
-stays as it is. Revisit when its errors have fields.
+jsonargparse has no error classes. It describes every alternative of a nested type that it tried, in
+up to thirty lines. This file extracts the relevant one. It is the only file that parses messages of
+jsonargparse; unknown messages are printed unchanged. Revisit when its errors have fields.
 """
 
 import importlib
@@ -35,7 +34,7 @@ from lenet.runs.trusted_names import subclasses
 
 __all__ = ["RefusedCommand", "explain"]
 
-# Lines that tell what was tried, not what is wrong.
+# Lines that describe what was tried, not what is wrong.
 _TRIED = re.compile(
     r"Does not validate against|Subtypes:|Errors:|Expected a <class 'NoneType'>|Given value type:"
     r"|Problem with given class_path|.*to be a subclass of|$"
@@ -76,15 +75,15 @@ class RefusedCommand:
         return KnownOptions(command_options(self.parser, self.classes), options_by_class)
 
     def suggest(self, option: str) -> str:
-        """Say what an option that does not exist was meant to be."""
+        """Suggest an existing option for one that does not exist."""
         meant = suggest(option, self.known, self.see)
         if "--data.predict_path?" in meant and not self.predicts:
-            return " To predict images type lenet predict --data.predict_path."
+            return " To predict images, use lenet predict --data.predict_path."
         return meant
 
 
 def explain(refused: RefusedCommand) -> str:
-    """Say in one line what is wrong with a command line, and what to type instead."""
+    """Return one line that describes what is wrong with a command line and how to fix it."""
     for pattern, sentence in _MESSAGES.items():
         if found := re.match(pattern, refused.message, re.DOTALL):
             return sentence(refused, found)
@@ -96,7 +95,7 @@ def _no_command(refused: RefusedCommand, found: re.Match[str]) -> str:
         return f"{refused.args[0]}: the command comes first, as in lenet fit. See lenet --help."
     given = re.search(r"invalid choice: '([^']*)' \(choose from ", refused.message)
     said = f"{given[1]}: no such command.{nearest(given[1], COMMANDS)}" if given else "no command."
-    return f"{said} There are {', '.join(COMMANDS)}: see lenet --help."
+    return f"{said} Choose from {', '.join(COMMANDS)}. See lenet --help."
 
 
 def _unexpected_word(refused: RefusedCommand, found: re.Match[str]) -> str:
@@ -113,7 +112,7 @@ def _unknown_option(refused: RefusedCommand, found: re.Match[str]) -> str:
 
 
 def _unknown_key(refused: RefusedCommand, found: re.Match[str]) -> str:
-    """Say it in the words of a config, whose keys have no ``--``."""
+    """Return the error for an unknown key of a config, which has no ``--``."""
     group, key = found[1], found[2]
     option = key if group is None or key.startswith(f"{group}.") else f"{group}.{key}"
     option = re.sub(r"\.(class_path|init_args)\b.*", "", option)  # of a class that it is not
@@ -131,11 +130,11 @@ def _unknown_key(refused: RefusedCommand, found: re.Match[str]) -> str:
 
 
 def _key_that_is_no_text(refused: RefusedCommand, found: re.Match[str]) -> str:
-    return f"a config has the key {found[1].rstrip('.')}: an option's name is text."
+    return f"a config has the key {found[1].rstrip('.')}: keys must be strings."
 
 
 def _config_without_values(refused: RefusedCommand, found: re.Match[str]) -> str:
-    return f"a config gives no option a value: {found[1]}".rstrip(": \n")
+    return f"a config sets no options: {found[1]}".rstrip(": \n")
 
 
 def _missing_value(refused: RefusedCommand, found: re.Match[str]) -> str:
@@ -169,7 +168,7 @@ _MESSAGES: dict[str, Callable[[RefusedCommand, re.Match[str]], str]] = {
 
 
 def _meant_by_path(refused: RefusedCommand, word: str) -> str:
-    """Say which option a path that stands alone is for, if it can be told."""
+    """Suggest the option for a path without an option, or return an empty string."""
     typed = quote(word)
     ending = os.path.splitext(word)[1].lower()
     if ending in (".yaml", ".yml"):
@@ -187,7 +186,7 @@ def _meant_by_path(refused: RefusedCommand, word: str) -> str:
 
 
 def _meant_by_images(refused: RefusedCommand, path: str) -> str:
-    """Say which option an image or a folder of images that stands alone is for."""
+    """Suggest the option for an image or a folder of images without an option."""
     if any(arg.partition("=")[0] == "--data.predict_path" for arg in refused.args):
         ending = os.path.splitext(path)[1].lower()
         return f" A pattern needs quotation marks: --data.predict_path '*{ending}'."
@@ -199,7 +198,7 @@ def _meant_by_images(refused: RefusedCommand, path: str) -> str:
 
 
 def _meant_by_name(refused: RefusedCommand, word: str) -> str:
-    """Say which option a word that stands alone is for, if it can be told."""
+    """Suggest the option for a word without an option, or return an empty string."""
     option, equals, _ = word.partition("=")
     if option in refused.known.options:
         return f" Did you mean --{word}?"
@@ -215,7 +214,7 @@ def _meant_by_name(refused: RefusedCommand, word: str) -> str:
 
 
 def _has_images(folder: str) -> bool:
-    """Tell whether there are images among the first thousand files below a folder."""
+    """Return whether there are images among the first thousand files below a folder."""
     files = (file for _, _, files in os.walk(folder) for file in files)
     return any(file.lower().endswith(SUFFIXES) for file in islice(files, 1_000))
 
@@ -275,7 +274,7 @@ def _option_of_class(value: _Value, found: re.Match[str]) -> str:
         return unknown
     cls = class_of({"class_path": value.class_path})
     if cls in BASES.values():
-        return f"--{name}: no class is chosen yet. Put {value.option} CLASS before it."
+        return f"--{name}: no class is chosen yet. Put {value.option} CLASS first."
     options = [f"{value.key}.{argument}" for argument in arguments_of(cls)]
     listed = f" There are {', '.join(f'--{option}' for option in options)}." if options else ""
     return f"{unknown}{suggest(name, KnownOptions(options), listed)}"
@@ -284,7 +283,7 @@ def _option_of_class(value: _Value, found: re.Match[str]) -> str:
 def _several_classes(value: _Value, found: re.Match[str]) -> str:
     if value.key == "trainer.callbacks" and found[1] in ALWAYS_ON:
         return f"{value.option} {found[1]}: {ALWAYS_ON[found[1]]}"
-    return f"{value.option} {found[1]}: there are several. Give one of {found[2]}."
+    return f"{value.option} {found[1]}: ambiguous. Use one of {found[2]}."
 
 
 def _no_class(value: _Value, found: re.Match[str]) -> str:
@@ -297,7 +296,7 @@ def _no_class(value: _Value, found: re.Match[str]) -> str:
             if not cls.__name__.startswith("_") and not cls.__module__.startswith(in_use)
         }
     )
-    meant = nearest(found[1], names) or (f" There are {', '.join(names[:40])}." if names else "")
+    meant = nearest(found[1], names) or (f" Choose from {', '.join(names[:40])}." if names else "")
     networks = models.list_models(module=models) if value.key == "model" else []
     if same := [name for name in networks if name.startswith(found[1].lower())]:
         meant = f" Did you mean --model TorchvisionModel --model.name {same[0]}?"
@@ -329,10 +328,10 @@ def _missing_arguments(value: _Value, found: re.Match[str]) -> str:
     names = found[1].split(", ")
     if not value.option:
         prefix = f"{value.refused.command}."
-        return f"{', '.join(f'--{name.removeprefix(prefix)}' for name in names)} must be given."
+        return f"{', '.join(f'--{name.removeprefix(prefix)}' for name in names)}: required."
     cls = re.search(r"class_path='[\w.]*?(\w+)'", value.value)
     needed = ", ".join(f"{value.option}.{name}" for name in names)
-    return f"{value.option} {cls[1] if cls else value.value}: also needs {needed}."
+    return f"{value.option} {cls[1] if cls else value.value}: requires {needed}."
 
 
 # Each reason of jsonargparse that a value is refused for.
@@ -373,7 +372,7 @@ def _innermost(message: str) -> tuple[str, str, str]:
 
 
 def _import_again(value: str) -> None:
-    """Raise what jsonargparse has caught while it imported the module of a class.
+    """Raise the error that jsonargparse caught while importing the module of a class.
 
     Args:
         value: The class, as jsonargparse writes it: ``a.B`` or ``{'class_path': 'a.B'}``.

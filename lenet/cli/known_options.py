@@ -31,7 +31,7 @@ _GIVEN = ("params", "lr", "optimizer", "max_lr", "total_steps")
 
 
 def class_of(spec: Any) -> Any:
-    """Give the class that a parsed ``class_path`` names."""
+    """Return the class that a parsed ``class_path`` names."""
     module, _, name = spec["class_path"].rpartition(".")
     return getattr(sys.modules[module], name)
 

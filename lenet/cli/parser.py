@@ -1,4 +1,4 @@
-"""The parser: Lightning's, with one line for a mistake, help without marks, and bounded files."""
+"""Lightning's parser with one-line errors, help without markup, and limited config files."""
 
 import inspect
 import re
@@ -22,9 +22,9 @@ __all__ = ["Parser", "bound_what_is_read", "parse"]
 
 
 def bound_what_is_read() -> None:
-    """Let jsonargparse read YAML within the bounds of a config, and no file from the web.
+    """Limit the YAML that jsonargparse reads, and forbid remote files.
 
-    It reads some by itself, such as the file that ``--model`` names.
+    jsonargparse also reads files on its own, such as the file that ``--model`` names.
     """
     load = jsonargparse.get_loader("yaml")
     if getattr(load, "is_bounded", False):
@@ -39,7 +39,7 @@ def bound_what_is_read() -> None:
 
 
 class _RefusedError(SystemExit):
-    """What a parser refuses. Not an ``Exception``: jsonargparse would try something else.
+    """An error of a parser. Not an ``Exception``, since jsonargparse would catch that.
 
     Args:
         parser: The parser of the command, or of all commands if none is typed.
@@ -53,20 +53,20 @@ class _RefusedError(SystemExit):
 
 
 class Parser(LightningArgumentParser):
-    """Lightning's parser, with one line for a mistake."""
+    """Lightning's parser with one-line errors."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Refuse what is wrong, once all that could be meant has been tried."""
+        """Raise an error, after all alternatives have been tried."""
         if not self.exit_on_error:
             super().error(message, ex)
         raise _RefusedError(getattr(ex, "subcommand_parser", None) or self, message)
 
     def add_instantiator(self, instantiator: Any, *args: Any, **kwargs: Any) -> None:
-        """Take what constructs the classes of a kind, and let through what they raise."""
+        """Add an instantiator whose exceptions jsonargparse does not catch."""
         super().add_instantiator(LetThrough(instantiator), *args, **kwargs)
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
-        """Give the help: that of a model or data with all that is said of it, without marks."""
+        """Return the help without markup, with the full docstring of a model or data module."""
         text = super().format_help(*args, **kwargs)
         if " [options] " in self.prog:  # of a command, where argparse begins with every option
             usage = f"usage: {self.prog.replace(' [options]', '')} [options]\n\n"
@@ -89,7 +89,7 @@ def parse(
     command: str,
     classes: Mapping[str, str],
 ) -> Any:
-    """Parse a command line, or exit with one line that says what is wrong with it.
+    """Parse a command line, or exit with a one-line error.
 
     Args:
         parser: The parser of all commands.
@@ -102,7 +102,7 @@ def parse(
         return parser.parse_args(args)
     except _RefusedError as e:
         refused = e
-    # Out of reach of jsonargparse, which takes some of our bugs for mistakes of the user.
+    # Outside of the try block, so that jsonargparse does not hide bugs in this code.
     what = explanations.RefusedCommand(refused.message, command_parser, command, args, classes)
     line = one_line(explanations.explain(what))
     program = f"{parser.prog} {command}".strip() if refused.parser is not parser else parser.prog

@@ -1,7 +1,7 @@
-"""What an option that does not exist was meant to be.
+"""Suggestions for options that do not exist.
 
-First an option whose last part is the same, then what other programs call it, then a near
-spelling. Where nothing is near, nothing is suggested: a far guess is worse than none.
+Tries an option with the same last part, then names in other programs, then similar spellings. If
+nothing is similar, nothing is suggested, since a bad guess is worse than none.
 """
 
 import difflib
@@ -13,12 +13,12 @@ from lenet.cli.first_look import CLASSES
 
 __all__ = ["KnownOptions", "suggest"]
 
-# Least likeness of a misspelt name, from 0 to 1: `epoc` is 0.89 like `epoch`, `gpus` 0.55 like
-# `plugins`.
+# Minimum similarity of a misspelled name, from 0 to 1: 0.89 for `epoc` and `epoch`, 0.55 for
+# `gpus` and `plugins`.
 NEAR = 0.75
 
 _FOLDER = "--trainer.default_root_dir"
-# What other programs call an option, and what it is here.
+# Names of options in other programs, and the options here.
 WORDS = {
     "accumulation_steps": "--trainer.accumulate_grad_batches",
     "amp": "--trainer.precision 16-mixed",
@@ -83,7 +83,7 @@ WORDS = {
     "weight_decay": "--model.optimizer AdamW --model.optimizer.weight_decay",
     "workers": "--data.num_workers",
 }
-# What has no option that would do, and what is true of it.
+# Options that other programs have and this one lacks, with an explanation.
 _FLIPS = ("flip", "hflip", "horizontal_flip", "random_flip", "vertical_flip", "vflip")
 EXPLAINED = {
     **dict.fromkeys(("compile", "torch_compile"), "Models are not compiled."),
@@ -131,12 +131,12 @@ class _Unknown:
 
 
 def suggest(typed: str, known: KnownOptions, otherwise: str = "") -> str:
-    """Say what an option that does not exist was meant to be, as a sentence after a space.
+    """Return a suggestion for an option that does not exist, as a sentence after a space.
 
     Args:
         typed: The option, without ``--``.
         known: The options that exist.
-        otherwise: What to say if none is near.
+        otherwise: Text to return without a suggestion.
     """
     group, _, name = typed.replace("-", "_").rstrip("+").lower().rpartition(".")
     unknown = _Unknown(group, name, known)
@@ -194,7 +194,7 @@ def _nearly_the_same(unknown: _Unknown) -> str:
     return _ask([near[close] for close in difflib.get_close_matches(name, near, 1, NEAR)])
 
 
-# The first that has something to say says it.
+# The first non-empty suggestion is used.
 _ATTEMPTS = (
     _same_in_another_group,
     _of_another_class,

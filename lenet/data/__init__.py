@@ -1,4 +1,4 @@
-"""Data modules: what ``--data`` chooses, one family of data sets a file."""
+"""Data modules, chosen with ``--data``. One file per family of data sets."""
 
 from lenet.data.base import ImageDataModule
 from lenet.data.sets.cifar import CIFAR10, CIFAR100

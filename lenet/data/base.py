@@ -1,8 +1,7 @@
-"""What all data modules share: fetch, split, batch, bring to size, normalize.
+"""The base class of all data modules: download, split, batches, resizing and normalization.
 
-The images stay in memory as they were published, one byte per value. A batch is one index
-operation, and a whole batch is padded or resized, scaled and normalized on its device: nothing is
-done image by image.
+The images stay in memory as published, one byte per value. A batch is a single index operation, and
+each batch is padded or resized, distorted and normalized as a whole on its device.
 """
 
 import os
@@ -42,45 +41,46 @@ from lenet.hyperparameters import keep_plain
 
 __all__ = ["ImageDataModule"]
 
-PADDED_SIZE = 32  # pixels: the paper's, to which MNIST was padded. Beyond, most would be black.
+PADDED_SIZE = 32  # pixels: LeNet-5 pads MNIST to this size. Larger padding would be mostly black.
 
 
 class ImageDataModule(pl.LightningDataModule, ABC):
-    """Images with one label each, split into training, validation and test.
+    """Labeled images, split into training, validation and test sets.
 
-    The validation images are drawn from the training images by ``split_seed`` alone: they are the
-    same in every command, process and training seed, and never trained on. The test images are
-    those that the data set was published with.
+    The validation images are drawn from the training images by ``split_seed`` alone, so they are
+    the same in every command, process and training seed. They are never trained on. The test set
+    is the published one.
 
-    A subclass names the data set: ``classes``, ``in_channels``, ``mean`` and ``std`` of the
+    A subclass describes the data set: ``classes``, ``in_channels``, ``mean`` and ``std`` of the
     training images in [0, 1], ``usual_val_size``, ``read``, and ``fetch`` if it is downloaded.
 
     Args:
-        root: Folder of the data sets, or for ImageFolder that of the images. By default the
+        root: Folder of the data sets. For ImageFolder, the folder of the images. By default the
             environment variable PATH_DATASETS, or ``data`` if it is not set.
-        batch_size: Images in a training batch on each device. Other batches have four times as
-            many.
-        val_size: Number of training images that are held out for validation. 0 trains on all
-            images and keeps the last weights. By default the usual number for the data set.
+        batch_size: Number of images per training batch on each device. Validation, test and
+            prediction use four times as many.
+        val_size: Number of training images to use for validation. 0 trains on all images and keeps
+            the last weights. By default the usual number for the data set.
         split_seed: Seed of the split into training and validation images.
-        image_size: Height and width that images are brought to, in pixels. By default the size
-            that the model was built for: 32, or for an MLP the published size.
-        resize: Whether smaller images are resized (true) or padded with black (false). By default
-            they are padded up to 32 pixels where that suits the data set, and resized beyond.
-            Larger images are always resized.
+        image_size: Height and width to which images are padded or resized, in pixels. By default
+            the size that the model was built for: 32, or the published size for an MLP.
+        resize: Whether to resize smaller images (true) or pad them with black (false). By default
+            true for Digits, USPS, ImageFolder and sizes above 32 pixels. Larger images are always
+            resized.
         num_workers: Number of processes that load batches. By default 0 if the images are in
-            memory, otherwise the number of cores, up to 8.
+            memory, otherwise the number of CPU cores, up to 8.
         rotation: Maximum random rotation of training images in either direction, in degrees.
         scaling: Maximum random scaling, as a fraction: 0.1 scales by 0.9 to 1.1.
         shear: Maximum random shear in either direction, in degrees.
         translation: Maximum random shift along each axis, in pixels of ``image_size``.
-        elastic: Strength of random elastic distortions: standard deviation of each pixel's shift,
-            in pixels.
+        elastic: Strength of the elastic distortions: standard deviation of each pixel's shift, in
+            pixels.
         elastic_sigma: Smoothness of the elastic distortions: sigma of the Gaussian, in pixels.
             Larger is gentler.
-        predict_path: Your images, to predict instead of the test images: a file, a folder or a
+        predict_path: Your images to predict instead of the test images: a file, a folder or a
             pattern such as ``'scans/*.png'``.
-        raw: Whether your images are used as they are, instead of prepared like the data set's.
+        raw: Whether to use your images as they are, instead of preparing them like those of the
+            data set.
 
     Raises:
         UserError: If a number is out of range, or the data cannot be read or downloaded.
@@ -93,10 +93,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
     native_size: int | None = None  # height and width of the images as published, in pixels
     usual_val_size: int
     usually_resized: bool = False
-    handwriting: ClassVar[Handwriting | None] = None  # how it was prepared, where it is that
-    framing: Framing = "crop"  # how an image of any other size becomes square
-    names: Sequence[str] | None = None  # of the test images, where they have some
-    # Options that select images. By default a subclass's own, and the root if nothing is fetched.
+    handwriting: ClassVar[Handwriting | None] = None  # how handwriting was prepared
+    framing: Framing = "crop"  # how images of any size become square
+    names: Sequence[str] | None = None  # names of the test images, if they have any
+    # Options that select images. By default those that a subclass adds, and the root if the
+    # subclass downloads nothing.
     selecting: ClassVar[tuple[str, ...] | None] = None
 
     def __init__(
@@ -118,7 +119,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         raw: bool = False,
     ):
         super().__init__()
-        # `image_size` is the model's as well; the path is of one command, not of a training.
+        # The path belongs to one command, not to the training.
         self.save_hyperparameters(logger=False, ignore=["predict_path"])
         keep_plain(self)
         check_ranges(self.hparams)
@@ -141,7 +142,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
 
     @property
     def shared_seed(self) -> int:
-        """Seed of order and distortions, the same in all processes of a training."""
+        """Seed of the order and the distortions, the same in all processes of a training."""
         return torch.initial_seed() if self._shared_seed is None else self._shared_seed
 
     @property
@@ -150,58 +151,61 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return len(self.classes)
 
     def fetch(self) -> None:
-        """Download the data set to the root if it is not there. By default there is nothing to."""
+        """Download the data set to the root if it is missing. By default does nothing."""
 
     @abstractmethod
     def read(self, train: bool) -> tuple[Images, Tensor]:
         """Read images ``(N, C, H, W)`` as ``uint8`` and labels ``(N,)`` from the root.
 
         Args:
-            train: Whether the training images are wanted, or else the test images.
+            train: Whether to read the training images or the test images.
         """
 
     def divide(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the indices of the images to train on, and of those to validate on."""
+        """Return the indices of the training images and of the validation images."""
         seeded = torch.Generator().manual_seed(self.split_seed)
         order = torch.randperm(len(labels), generator=seeded)
         val_size = self.num_val(len(labels))
         return order[val_size:], order[:val_size]
 
     def num_val(self, available: int) -> int:
-        """Give the number of validation images that are held out of ``available`` images.
+        """Return the number of validation images among ``available`` images.
 
         Raises:
-            UserError: If none would be left to train on.
+            UserError: If no images would be left to train on.
         """
         val_size = self.usual_val_size if self.val_size is None else self.val_size
         if val_size >= available:
             raise UserError(
-                f"--data.val_size {val_size}: {type(self).__name__} has {available} training "
-                "images, of which some must be left to train on."
+                f"--data.val_size {val_size}: must be less than {available}, the number of "
+                f"training images in {type(self).__name__}."
             )
         return val_size
 
     def prepare_data(self) -> None:
-        """Fetch the data set, in one process of each machine, unless your images are predicted."""
+        """Download the data set if needed, in one process per machine."""
         predicts = self.trainer is not None and self.trainer.state.fn == TrainerFn.PREDICTING
         if not (predicts and self.predict_path is not None):
             self.fetch()
 
     def setup(self, stage: str) -> None:
-        """Read what the stage needs and does not have yet."""
+        """Read the images that the stage needs, unless they have been read."""
         if self.trainer is not None:
-            # Without --seed_everything, each process has a seed of its own.
+            # With --seed_everything false, each process has a different seed.
             self._shared_seed = self.trainer.strategy.broadcast(torch.initial_seed())
             self.match_size(self.trainer.lightning_module)
         if stage == "validate" and self.val_size == 0:
-            raise UserError("--data.val_size 0: leaves no images to validate on. Test instead.")
+            raise UserError(
+                "--data.val_size 0: leaves no images for validation. Use lenet test, or set a "
+                "larger --data.val_size."
+            )
         if stage in ("fit", "validate") and "train" not in self.sets:
             images, labels = self.read(train=True)
             train, val = self.divide(labels)
             self.sets["train"] = TensorImages(images, labels, train)
             self.sets["val"] = TensorImages(images, labels, val)
             if self.val_size == 0:
-                rank_zero_info(f"Training on all {len(train)} images, none held out to validate on")
+                rank_zero_info(f"Training on all {len(train)} images, without a validation set")
         if stage == "predict" and self.predict_path is not None:
             size = self.native_size or self.image_size
             min_size = 2 * (max(size, MAX_SIDE) if self.handwriting else size)
@@ -212,13 +216,13 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             self.sets["test"] = self.sets["predict"] = TensorImages(images, labels)
 
     def prepare_image(self, image: Image.Image) -> Tensor:
-        """Bring an image of any size and mode to how those of the data set are as published.
+        """Convert an image of any size and mode to the published format of the data set.
 
         Returns:
-            Its bytes ``(C, H, W)``, light on dark where the data set is handwriting.
+            The image ``(C, H, W)`` as ``uint8``, light on dark for data sets of handwriting.
 
         Raises:
-            UserError: If nothing is drawn in it, where that is looked for.
+            UserError: If the data set is handwriting and the image is empty.
         """
         if self.handwriting is not None and not self.raw:
             return self.handwriting.prepare(image)
@@ -227,23 +231,23 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         )
 
     def train_dataloader(self) -> DataLoader:
-        """Serve the training images, shuffled."""
+        """Return the loader of the training images, shuffled."""
         return self._loader("train", shuffle=True)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
-        """Serve the validation images, if there are any."""
+        """Return the loader of the validation images, if there are any."""
         return self._loader("val") if len(self.sets["val"]) else []
 
     def test_dataloader(self) -> DataLoader:
-        """Serve the test images."""
+        """Return the loader of the test images."""
         return self._loader("test")
 
     def predict_dataloader(self) -> DataLoader:
-        """Serve the images to predict: yours if there are any, otherwise the test images."""
+        """Return the loader of the images to predict: your images if given, or the test images."""
         return self._loader("predict")
 
     def _loader(self, name: str, shuffle: bool = False) -> DataLoader:
-        """Serve the images of a part in batches, those of an evaluation four times as large.
+        """Return the loader of one part of the data. Evaluation batches are four times as large.
 
         Raises:
             UserError: If there are fewer images than devices.
@@ -254,19 +258,20 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         num_replicas = trainer.world_size if trainer else 1
         if num_replicas > len(images):
             raise UserError(
-                f"--trainer.devices {num_replicas}: more than there are images, {len(images)}. "
-                "Give fewer."
+                f"--trainer.devices {num_replicas}: there are only {len(images)} images. Set "
+                f"--trainer.devices {len(images)} or fewer."
             )
         num_workers = self.num_workers
         if num_workers is None:
             num_workers = 0 if isinstance(images.images, Tensor) else num_cores()
-        # Evaluation repeats no image to make the devices' shares equal, which would count it twice.
+        # Evaluation must not repeat images to give every device equally many: they would count
+        # twice.
         sampler = (EpochSampler if shuffle else UnrepeatedDistributedSampler)(
             images,
             num_replicas=num_replicas,
             rank=trainer.global_rank if trainer else 0,
             shuffle=shuffle,
-            # The epoch is added: neighboring seeds must not be neighboring orders.
+            # PyTorch adds the epoch: without the factor, seed 1 would repeat the orders of seed 0.
             seed=1_000_003 * seed % 2**62,
         )
         if isinstance(sampler, EpochSampler):
@@ -277,7 +282,8 @@ class ImageDataModule(pl.LightningDataModule, ABC):
             batch_size=self.batch_size if shuffle else EVALUATION_FACTOR * self.batch_size,
             sampler=sampler,
             num_workers=num_workers,
-            # For the workers. The global one is the network's alone: its dropout can be resumed.
+            # For the workers. Only the network uses the global generator, so that dropout can be
+            # resumed.
             generator=torch.Generator().manual_seed(seed),
             collate_fn=identity,
             worker_init_fn=start_worker,
@@ -286,37 +292,37 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         )
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Bring the images of a batch to size, distort and normalize them, on their device."""
-        # Of whatever model it is: one that is not ours has no wishes.
+        """Resize or pad, distort and normalize a batch of images on their device."""
+        # A model that is not an ImageClassifier may lack these attributes.
         model = self.trainer.lightning_module if self.trainer is not None else None
-        dtype = getattr(model, "dtype", torch.float32)  # that of --trainer.precision 64-true
+        dtype = getattr(model, "dtype", torch.float32)  # float64 with --trainer.precision 64-true
         if isinstance(batch, Tensor):
-            return batch.to(dtype)  # the model summary's example, which is normalized
+            return batch.to(dtype)  # the example input of the model summary
         images, *rest = batch
         images = self.to_size(images)
         if self.distortions and self.trainer is not None and self.trainer.training:
             images = self.distortions(images, batch_generator(self.trainer, self.shared_seed))
         images = self.normalize(images, getattr(model, "input_range", None))
         layout = getattr(model, "memory_format", torch.contiguous_format)
-        # Not contiguous(), which leaves images of one channel as they are.
+        # contiguous() would not change the layout of one-channel images.
         return images.to(dtype=dtype, memory_format=layout), *rest
 
     @classmethod
     def size_for(cls, model: Any) -> int | None:
-        """Give the size that images are brought to for a model, unless another one is given.
+        """Return the image size that a model expects by default.
 
         Args:
-            model: A model, which was built for a size, or the class of one that is to be built.
+            model: A model, or the class of a model that will be built.
 
         Returns:
-            Height and width in pixels, or nothing if the model has no size.
+            Height and width in pixels, or None if the model has no size.
         """
         if isinstance(model, type):
             return getattr(model, "usual_image_size", None) or cls.native_size
         return getattr(model, "image_size", None)
 
     def match_size(self, model: Any) -> None:
-        """Bring images to the size for a model, unless another one was given."""
+        """Use the image size that a model expects, unless ``image_size`` was given."""
         size = self.size_for(model)
         if self._given_size is None and size is not None:
             self._bring_to(size)
@@ -328,7 +334,7 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         self.resize = upsized if self._given_resize is None else self._given_resize
 
     def to_size(self, images: Tensor) -> Tensor:
-        """Bring images ``(N, C, H, W)`` in 0..255 to ``image_size``, as floating point."""
+        """Pad or resize images ``(N, C, H, W)`` to ``image_size``, as floating point in 0..255."""
         images = images.float()
         rows, columns = (self.image_size - side for side in images.shape[-2:])
         if rows == columns == 0:
@@ -340,11 +346,11 @@ class ImageDataModule(pl.LightningDataModule, ABC):
         return F.pad(images, (left, columns - left, top, rows - top))
 
     def normalize(self, images: Tensor, input_range: tuple[float, float] | None = None) -> Tensor:
-        """Map images in 0..255 to zero mean and unit deviation over the training set.
+        """Normalize images to zero mean and unit variance over the training set.
 
         Args:
             images: Images ``(N, C, H, W)`` in 0..255.
-            input_range: What 0 and 255 become instead: a model's ``input_range``.
+            input_range: The values that 0 and 255 are mapped to instead, if a model defines them.
         """
         if input_range is not None:
             low, high = input_range

@@ -1,4 +1,4 @@
-"""Images as a data set of PyTorch's: a batch is one index operation."""
+"""Images as a PyTorch data set in which a batch is a single index operation."""
 
 import signal
 from collections.abc import Iterator, Sequence
@@ -25,20 +25,21 @@ __all__ = [
     "start_worker",
 ]
 
-# An evaluation keeps nothing for a backward pass: more images fit, and fewer steps are faster.
+# Evaluation keeps no activations for a backward pass, so more images fit, and fewer steps are
+# faster.
 EVALUATION_FACTOR = 4
-# Both give images (N, C, H, W) as bytes for indices (N,).
+# Indexed with (N,), both return images (N, C, H, W) as uint8.
 Images = Tensor | ImageFiles
 
 
 class TensorImages(Dataset):
-    """Some of the images, a whole batch of them at a time.
+    """A subset of images, served in whole batches.
 
     Args:
-        images: All of them, ``(N, C, H, W)``, ``uint8``: a tensor, or files that are decoded when
-            they are asked for.
-        labels: Their classes, ``(N,)``, where they are known.
-        indices: Which of them these are, in order. By default all.
+        images: All images ``(N, C, H, W)``, ``uint8``: a tensor, or files that are decoded when
+            indexed.
+        labels: Their classes ``(N,)``, or None if unknown.
+        indices: Indices of the subset, in order. By default all images.
     """
 
     def __init__(self, images: Images, labels: Tensor | None, indices: Tensor | None = None):
@@ -49,9 +50,9 @@ class TensorImages(Dataset):
         return len(self.indices)
 
     def __getitems__(self, positions: list[int]) -> tuple[Tensor, ...]:
-        """Give images ``(N, C, H, W)``, labels ``(N,)`` if they are known, and indices ``(N,)``.
+        """Return images ``(N, C, H, W)``, labels ``(N,)`` if they are known, and indices ``(N,)``.
 
-        DataLoader reads a batch at once. The indices are those among all images.
+        DataLoader calls this once per batch. The indices refer to all images, not to the subset.
         """
         indices = self.indices[torch.tensor(positions)]
         images = self.images[indices]
@@ -61,10 +62,10 @@ class TensorImages(Dataset):
 
 
 class EpochSampler(DistributedSampler):
-    """The order of an epoch, which depends on the seed and the epoch alone.
+    """Shuffles the images by the seed and the epoch alone.
 
-    So a resumed training goes on as it would have, also within an epoch: with the first image that
-    has not been served.
+    A resumed training therefore sees the same order. Within an epoch, it continues with the first
+    image that has not been served.
     """
 
     trainer: pl.Trainer | None = None
@@ -73,17 +74,17 @@ class EpochSampler(DistributedSampler):
     def __iter__(self) -> Iterator[int]:
         served = 0
         if self.trainer is not None:
-            # Lightning sets the epoch as well, but in a resumed training that of the checkpoint.
+            # When training is resumed, Lightning sets the epoch of the checkpoint instead.
             self.set_epoch(self.trainer.current_epoch)
             served = batches_served(self.trainer)
         return islice(super().__iter__(), served * self.batch_size, None)
 
 
 class LazyLoader(DataLoader):
-    """A loader whose workers begin with the first batch that is asked for.
+    """A loader whose workers start when the first batch is requested.
 
-    Lightning asks for an iterator before it has restored a checkpoint, and the workers would begin
-    with images that a resumed training has had.
+    Lightning creates the iterator before it restores a checkpoint. Workers that start then would
+    load images that a resumed training has already seen.
     """
 
     def __iter__(self) -> Iterator[Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -91,19 +92,19 @@ class LazyLoader(DataLoader):
 
 
 def identity(batch: Any) -> Any:
-    """Collate nothing: a batch is fetched as one."""
+    """Return the batch unchanged: the data set already collates it."""
     return batch
 
 
 def start_worker(worker: int) -> None:
-    """Begin a worker: with random numbers of its own, and deaf to Ctrl-C.
+    """Seed a worker, and let it ignore Ctrl-C.
 
-    A terminal sends that to all processes. The first one decides, and needs batches until it has.
+    A terminal sends Ctrl-C to all processes. The main process needs batches until it stops.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pl_worker_init_function(worker)
 
 
 def per_channel(values: Sequence[float], device: torch.device) -> Tensor:
-    """Give one value a channel as ``(C, 1, 1)``. They are made there: a copy would wait for it."""
+    """Return one value per channel ``(C, 1, 1)``, created on the device since copies are slower."""
     return torch.stack([torch.full((1, 1), value, device=device) for value in values])

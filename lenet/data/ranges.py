@@ -1,4 +1,4 @@
-"""The ranges of the numbers that every data module takes."""
+"""The valid ranges of the numeric options of all data modules."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from lenet.errors import UserError
 
 __all__ = ["check_ranges"]
 
-# Minimum of an option, and the number that it must be less than.
+# The minimum of each option, and the number that it must be less than.
 RANGES = {
     "batch_size": (1, math.inf),
     "val_size": (0, math.inf),
@@ -24,7 +24,7 @@ RANGES = {
 
 
 def check_ranges(options: Mapping[str, Any]) -> None:
-    """Refuse a number that is out of range. None stands for a default.
+    """Refuse a number that is out of range. None means the default.
 
     Raises:
         UserError: With the option.

@@ -1,4 +1,4 @@
-"""Which images results are of: named in the results, and told from those of a run."""
+"""Which images results were computed on, and whether they are those of the training's data set."""
 
 import hashlib
 import inspect
@@ -12,25 +12,25 @@ from lenet.data.base import ImageDataModule
 
 __all__ = ["describe", "folder_name", "is_same"]
 
-SPLIT = ("split_seed", "val_size")  # which training images are for validation
+SPLIT = ("split_seed", "val_size")  # these options select the validation images
 
 
 def describe(data: ImageDataModule, validates: bool = False) -> str:
-    """Write the class of a data module and the options that select images.
+    """Describe a data module by its class and the options that select images.
 
     Args:
         data: The data module.
-        validates: Whether its validation images are meant, or else its test images.
+        validates: Whether to describe its validation images or its test images.
 
     Returns:
-        Such as ``MNIST`` or ``EMNIST(split='letters')``. Defaults are left out.
+        A description such as ``MNIST`` or ``EMNIST(split='letters')``, without defaults.
     """
     options = ", ".join(f"{name}={value!r}" for name, value in _chosen(data, validates).items())
     return type(data).__name__ + (f"({options})" if options else "")
 
 
 def folder_name(data: ImageDataModule, validates: bool = False) -> str:
-    """Name the folder for results on these images, another one for other images."""
+    """Return the name of the folder for results on these images, unique to them."""
     cls = type(data)
     chosen = _chosen(data, validates)
     words = [
@@ -46,16 +46,16 @@ def folder_name(data: ImageDataModule, validates: bool = False) -> str:
 
 
 def is_same(data: ImageDataModule, saved: Mapping[str, Any], validates: bool = False) -> bool:
-    """Tell whether a checkpoint was trained on the data set that these images are of.
+    """Return whether a checkpoint was trained on the same data set.
 
     Args:
         data: The data module.
         saved: The options of the training's data module, and its ``_class_path``.
-        validates: Whether the validation images are meant, or else the test images.
+        validates: Whether to compare the validation images or the test images.
     """
     cls = type(data)
     path = str(saved.get("_class_path")).split(".")
-    if (path[0], path[-1]) != (cls.__module__.split(".")[0], cls.__name__):  # lenet.MNIST as well
+    if (path[0], path[-1]) != (cls.__module__.split(".")[0], cls.__name__):  # lenet.MNIST matches
         return False
     here, there = (_selection(data, options, validates) for options in (data.hparams, saved))
     return all(here.get(name) == value for name, value in there.items())
@@ -64,7 +64,7 @@ def is_same(data: ImageDataModule, saved: Mapping[str, Any], validates: bool = F
 def _selection(
     data: ImageDataModule, options: Mapping[str, Any], validates: bool
 ) -> dict[str, Any]:
-    """Give the options that select images, out of all options, so that they can be compared."""
+    """Return the options that select images, in a form that can be compared."""
     names = data.selecting
     if names is None:
         shared = inspect.signature(ImageDataModule).parameters
@@ -83,7 +83,7 @@ def _selection(
 
 
 def _chosen(data: ImageDataModule, validates: bool) -> dict[str, Any]:
-    """Give the options that select images, where they are not the defaults."""
+    """Return the options that select images and differ from the defaults."""
     defaults = {"split_seed": 0, "val_size": getattr(data, "usual_val_size", None)}
     for name, parameter in inspect.signature(type(data)).parameters.items():
         defaults.setdefault(name, parameter.default)

@@ -1,4 +1,4 @@
-"""A page to draw on, which shows what a trained network makes of a drawing as it is drawn."""
+"""A web page to draw on, which shows the predictions of a trained network as you draw."""
 
 from lenet.demo.server import serve
 

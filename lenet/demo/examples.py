@@ -1,4 +1,4 @@
-"""Images to try on the page: a few drawn ones, and test images where they are at hand."""
+"""Example images for the page: a few drawings, and test images if they exist."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from lenet.errors import UserError
 
 __all__ = ["CANVAS_SIZE", "PEN_WIDTH", "Example", "draw_digits", "first_test_images"]
 
-CANVAS_SIZE = 280  # pixels: height and width of what is drawn on
-PEN_WIDTH = 22  # pixels: the pen, so that a digit which fills the canvas has MNIST's stroke
-# Lines through points "x,y" of a square from 0 to 100.
+CANVAS_SIZE = 280  # pixels: height and width
+PEN_WIDTH = 22  # pixels: gives a digit that fills the canvas the stroke width of MNIST
+# Lines through points "x,y" in a square from 0 to 100.
 _STROKES = {
     "2": ["29,33 34,23 45,17 57,18 66,26 66,38 58,51 45,65 28,81 50,79 74,81"],
     "3": ["31,24 42,17 56,17 65,25 64,36 54,45 43,48 57,51 67,60 66,73 55,82 40,83 29,76"],
@@ -25,10 +25,10 @@ _STROKES = {
 
 @dataclass
 class Example:
-    """An image to try.
+    """An example image.
 
     Args:
-        name: Its description, shown under the mouse.
+        name: Its description, shown as a tooltip.
         image: The image.
     """
 
@@ -37,7 +37,7 @@ class Example:
 
 
 def draw_digits() -> list[Example]:
-    """Draw a few digits as a person does, light on dark."""
+    """Draw a few digits like a person, light on dark."""
     examples = []
     for digit, strokes in _STROKES.items():
         image = Image.new("L", (CANVAS_SIZE, CANVAS_SIZE))
@@ -53,9 +53,9 @@ def draw_digits() -> list[Example]:
 
 
 def first_test_images(data: ImageDataModule, count: int) -> list[Example]:
-    """Take the first test image of each of ``count`` classes, or none if there is no data."""
+    """Return the first test image of each of ``count`` classes, or none without data."""
     try:
-        data.setup("test")  # and no `prepare_data`, which would download
+        data.setup("test")  # without prepare_data, which would download
     except (UserError, OSError, RuntimeError):
         return []
     images, labels = data.sets["test"].images, data.sets["test"].labels

@@ -1,4 +1,4 @@
-"""The page's parts as HTML: which run it shows, the probabilities, the outputs of the layers."""
+"""The parts of the page as HTML: the run, the probabilities and the outputs of the layers."""
 
 import base64
 import html
@@ -21,30 +21,28 @@ from lenet.pictures.features import LayerOutput, format_shape
 
 __all__ = ["about_run", "bars", "layers", "source", "thumbnails"]
 
-MAX_BARS = 10  # of more classes, the most probable
-HEIGHT = 192  # pixels: of a layer on the page
+MAX_BARS = 10  # with more classes, the most probable are shown
+HEIGHT = 192  # pixels: height of a layer on the page
 COLORS = "inferno"
-EMPTY = "What each layer makes of it appears here."
+EMPTY = "The output of each layer appears here."
 
 
 def about_run(model: str, data: str, checkpoint: Path | None) -> str:
-    """Say which run the page shows, and how good it was on the test images."""
+    """Return the description of the run and its test accuracy."""
     parts = [f"<b>{html.escape(model)}</b> on <b>{html.escape(data)}</b>"]
     if checkpoint is not None:
         folder = runs.folder_of(checkpoint)
         parts.append(f"run <code>{html.escape(runs.short_path(folder))}</code>")
         parts.append(f"checkpoint <code>{html.escape(checkpoint.name)}</code>")
         accuracy = _test_accuracy(folder / "test.json", checkpoint.name)
-        parts.append(
-            f"{accuracy:.2%} of the test images right" if accuracy is not None else "not tested yet"
-        )
+        parts.append(f"test accuracy {accuracy:.2%}" if accuracy is not None else "not tested yet")
     return " · ".join(parts)
 
 
 def _test_accuracy(file: Path, checkpoint: str) -> float | None:
     try:
         results = json.loads(file.read_text("utf-8"))
-        # By its name alone: the run may have been moved.
+        # Compares only the name, since the run may have been moved.
         is_same = Path(results["checkpoint"]).name == checkpoint
         return float(results["test/accuracy"]) if is_same else None
     except (OSError, ValueError, LookupError, TypeError):
@@ -52,12 +50,12 @@ def _test_accuracy(file: Path, checkpoint: str) -> float | None:
 
 
 def bars(classes: Sequence[str], probabilities: Tensor | None, message: str = "") -> str:
-    """Draw the probabilities ``(K,)`` as bars that keep their place, and the answer beside them.
+    """Return the probabilities ``(K,)`` as bars in a fixed order, next to the prediction.
 
     Args:
         classes: Names of the classes.
-        probabilities: Probabilities of the classes, if there is an image.
-        message: Text in place of an answer.
+        probabilities: Probabilities of the classes, or None without an image.
+        message: Text to show instead of a prediction.
     """
     chosen = list(range(min(len(classes), MAX_BARS)))
     answer = message
@@ -88,7 +86,7 @@ def bars(classes: Sequence[str], probabilities: Tensor | None, message: str = ""
 
 
 def layers(answer: Answer | None) -> str:
-    """Draw the image as the network saw it, and the output of each layer."""
+    """Return the image as the network saw it, and the output of each layer."""
     if answer is None:
         return f'<div class="layers"><p class="empty">{EMPTY}</p></div>'
     seen = np.rint(255 * to_rgb(answer.seen.unsqueeze(0))[0].numpy()).astype(np.uint8)
@@ -98,23 +96,23 @@ def layers(answer: Answer | None) -> str:
 
 
 def _tile(layer: LayerOutput) -> Image.Image:
-    """Color the maps ``(M, H, W)`` or units ``(U,)`` of a layer, from least to greatest."""
+    """Color the maps ``(M, H, W)`` or units ``(U,)`` of a layer, from minimum to maximum."""
     values = layer.values
     low, high = values.min(), values.max()
     values = (values - low) / (high - low).clamp(min=1e-12)
     if values.ndim == 1:
         divisors = [n for n in range(1, math.isqrt(len(values)) + 1) if len(values) % n == 0]
-        columns = max(divisors[-1], math.isqrt(len(values)) // 2)  # in full rows, unless too tall
+        columns = max(divisors[-1], math.isqrt(len(values)) // 2)  # full rows, unless too tall
         values = mosaic(values.view(-1, 1, 1), columns, gap=0)
     else:
         values = mosaic(values, max(1, math.isqrt(len(values))), gap=max(1, values.shape[-1] // 16))
-    colors = mpl.colormaps[COLORS].with_extremes(bad=(0, 0, 0, 0))  # gaps are see-through
+    colors = mpl.colormaps[COLORS].with_extremes(bad=(0, 0, 0, 0))  # transparent gaps
     return Image.fromarray(colors(np.ma.masked_invalid(values.numpy()), bytes=True))
 
 
 def _figure(name: str, shape: tuple[int, ...], image: Image.Image) -> str:
     size = format_shape(shape) if math.prod(shape[1:]) > 1 else f"{shape[0]} units"
-    # Whole pixels become whole pixels, where they are few enough to be told apart.
+    # Small images are enlarged by whole factors, so that their pixels stay sharp.
     times = (
         max(1, round(HEIGHT / image.height)) if image.height <= HEIGHT else HEIGHT / image.height
     )
@@ -127,7 +125,7 @@ def _figure(name: str, shape: tuple[int, ...], image: Image.Image) -> str:
 
 
 def thumbnails(examples: list[Example]) -> str:
-    """Draw examples as buttons."""
+    """Return the examples as buttons."""
     return "".join(
         f'<button title="{html.escape(example.name)}">'
         f'<img alt="{html.escape(example.name)}" src="{source(example.image)}"></button>'
@@ -136,7 +134,7 @@ def thumbnails(examples: list[Example]) -> str:
 
 
 def source(image: Image.Image) -> str:
-    """Write an image into its own address, so that a page needs no file for it."""
+    """Return an image as a data URL."""
     file = io.BytesIO()
     image.save(file, "PNG")
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

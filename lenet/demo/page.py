@@ -1,4 +1,4 @@
-"""The page: a canvas, or an image to give, and beside it what the network makes of it."""
+"""The page: a canvas or an image upload, and the output of the network next to it."""
 
 import base64
 import binascii
@@ -36,8 +36,8 @@ class Page:
     """The page of a trained network.
 
     Args:
-        reader: Reads images with it.
-        checkpoint: What it was loaded from.
+        reader: Predicts images with the network.
+        checkpoint: File that the network was loaded from.
     """
 
     def __init__(self, reader: Reader, checkpoint: Path | None):
@@ -53,11 +53,11 @@ class Page:
         classes = self.data.classes
         if self.is_drawn:
             what = "digit" if classes == tuple("0123456789") else "character"
-            return f"Draw a {what}: it is read while you draw."
-        return f"Give an image: it is read as one of {len(classes)} classes."
+            return f"Draw a {what}. It is recognized while you draw."
+        return f"Upload an image. It is classified into one of {len(classes)} classes."
 
     def answer(self, image: Image.Image | None) -> tuple[str, str]:
-        """Give the two parts of the page that change: the probabilities, and the layers."""
+        """Return the two parts of the page that change: the probabilities and the layers."""
         classes = self.data.classes
         if image is None:
             return markup.bars(classes, None, "?"), markup.layers(None)
@@ -68,22 +68,22 @@ class Page:
         return markup.bars(classes, answer.probabilities), markup.layers(answer)
 
     def answer_drawing(self, drawing: str | None) -> tuple[str, str]:
-        """Answer for what is on the canvas: a PNG as the browser writes one, or nothing."""
+        """Return the answer for the canvas, given as a data URL of a PNG, or None if empty."""
         return self.answer(decode_png(drawing) if drawing else None)
 
     def answer_file(self, file: str | None) -> tuple[str, str]:
-        """Answer for a file that was given, or nothing."""
+        """Return the answer for an uploaded file, if there is a file."""
         if file is None:
             return self.answer(None)
         try:
             with Image.open(file) as image:
                 return self.answer(image)
-        except Exception as e:  # what a decoder raises depends on the format and on the damage
+        except Exception as e:  # the type depends on the format and the damage
             message = f"cannot be read: {error_reason(e)}"
             return markup.bars(self.data.classes, None, message), markup.layers(None)
 
     def build(self) -> gr.Blocks:
-        """Lay the page out."""
+        """Build the page."""
         with gr.Blocks(title=self.title, analytics_enabled=False, fill_width=True) as page:
             gr.HTML(
                 f'<div class="head"><h1>{html.escape(self.invitation)}</h1>'
@@ -96,7 +96,7 @@ class Page:
                 with gr.Column(scale=1):
                     bars_html = gr.HTML(bars, elem_id="answer")
             layers_html = gr.HTML(layers, elem_id="layers")
-            # While one drawing is read, only the last of those that follow is kept.
+            # While one drawing is processed, only the latest of the following ones is kept.
             image.change(
                 answer,
                 image,
@@ -132,7 +132,7 @@ class Page:
 
 
 def decode_png(drawing: str) -> Image.Image | None:
-    """Read an image out of the address that a canvas gives, or nothing out of anything else."""
+    """Return the image in a data URL of a canvas, or None if it is anything else."""
     try:
         file = io.BytesIO(base64.b64decode(drawing.partition(",")[2], validate=True))
         return Image.open(file, formats=["PNG"]).convert("L")

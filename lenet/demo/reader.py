@@ -20,7 +20,7 @@ class Answer:
     Args:
         probabilities: Probabilities of the classes, ``(K,)``, in [0, 1].
         seen: The image as the network saw it, ``(C, H, W)`` in 0..255, before it was normalized.
-        layers: Outputs of the layers, without the last.
+        layers: Outputs of the layers except the last.
     """
 
     probabilities: Tensor
@@ -32,20 +32,20 @@ class Reader:
     """Predicts images with a trained model, prepared as ``predict`` prepares your images.
 
     Args:
-        model: The model. It is put into evaluation mode.
-        data: The data module that it was trained on, which prepares the images.
+        model: The model. It is set to evaluation mode.
+        data: The data module that the model was trained on. It prepares the images.
     """
 
     def __init__(self, model: ImageClassifier, data: ImageDataModule):
         self.model = model.eval()
         self.data = data
-        self._lock = threading.Lock()  # of one call at a time: its hooks would record the others
+        self._lock = threading.Lock()  # concurrent calls would record each other's layers
 
     def read(self, image: Image.Image) -> Answer:
         """Predict an image of any size and mode.
 
         Raises:
-            UserError: If nothing is drawn in it, where that is looked for.
+            UserError: If the data set is handwriting and the image is empty.
         """
         images = self.data.to_size(self.data.prepare_image(image).unsqueeze(0))
         normal = self.data.normalize(images, self.model.input_range)

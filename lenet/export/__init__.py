@@ -1,4 +1,4 @@
-"""A trained network taken elsewhere: as ONNX, as a program of PyTorch, or as weights."""
+"""Exporting a trained network to ONNX, a PyTorch program, or a weights file."""
 
 from lenet.export.programs import export
 

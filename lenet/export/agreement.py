@@ -1,4 +1,4 @@
-"""Whether an exported file gives what its model gives, to the fifth decimal."""
+"""Checking that an exported file returns the same probabilities as its model."""
 
 import contextlib
 from collections.abc import Callable
@@ -12,34 +12,34 @@ from lenet.models import ImageClassifier
 
 __all__ = ["TOLERANCE", "Classify", "batches", "classify", "compare"]
 
-# Bytes (N, C, H, W) of images to probabilities (N, K).
+# Maps images (N, C, H, W) in 0..255 to probabilities (N, K).
 Classify = Callable[[Tensor], Tensor]
 
 TOLERANCE = 1e-5  # of a probability
-# A model may differ by four times its own rounding where that is worse, but by no more than the
-# second: the features of LeNet5 are squared and summed, and its probabilities in single precision
-# are 1e-5 from those in double.
+# If the model's own rounding error is large, four times that is allowed, up to MAX_TOLERANCE.
+# LeNet5 squares and sums its features, so its probabilities in single precision differ by 1e-5
+# from those in double precision.
 ROUNDING_FACTOR = 4
 MAX_TOLERANCE = 1e-4
 BATCH_SIZES = (1, 3, 1000)
-MAX_VALUES = 8_000_000  # of pixels in the check, all test images of MNIST's
+MAX_VALUES = 8_000_000  # pixel values per check, enough for all test images of MNIST
 
 
 def classify(model: ImageClassifier, data: ImageDataModule, images: Tensor) -> Tensor:
-    """Give the probabilities ``(N, K)`` of images ``(N, C, H, W)`` in 0..255."""
+    """Return the probabilities ``(N, K)`` of images ``(N, C, H, W)`` in 0..255."""
     pixels = data.normalize(data.to_size(images), model.input_range)
     return model.predict_step((pixels.to(model.dtype),), 0)
 
 
 def batches(data: ImageDataModule, shape: tuple[int, ...]) -> list[Tensor]:
-    """Give batches of bytes to compare on: random ones, and test images if there are some."""
+    """Return batches ``uint8`` to compare on: random ones, and test images if they exist."""
     max_images = max(8, MAX_VALUES // (shape[0] * shape[1] * shape[2]))
     generator = torch.Generator().manual_seed(0)
     chosen = [
         torch.randint(256, (min(n, max_images), *shape), dtype=torch.uint8, generator=generator)
         for n in BATCH_SIZES
     ]
-    with contextlib.suppress(*FAILURES):  # they are not here, and are not fetched
+    with contextlib.suppress(*FAILURES):  # missing data is not downloaded
         images, _ = data.read(train=False)
         real = images[torch.arange(min(len(images), max_images))]
         chosen += real.split(1000) if len(real) and real.shape[1:] == shape else []
@@ -49,16 +49,16 @@ def batches(data: ImageDataModule, shape: tuple[int, ...]) -> list[Tensor]:
 def compare(
     model: ImageClassifier, data: ImageDataModule, images: list[Tensor], run: Classify
 ) -> tuple[float, float]:
-    """Run a file beside its model.
+    """Compare the probabilities of a file with those of its model.
 
     Args:
         model: The model, in evaluation mode.
         data: Its data module.
-        images: Batches of bytes.
+        images: Batches of images in 0..255.
         run: Runs the file.
 
     Returns:
-        The greatest difference of a probability, and the greatest that is allowed.
+        The maximum difference of a probability, and the maximum that is allowed.
     """
     parts = [(classify(model, data, batch) - run(batch)).abs().max() for batch in images]
     difference = float(torch.stack(parts).max())
@@ -71,12 +71,12 @@ def compare(
 
 
 def _rounding(model: ImageClassifier, data: ImageDataModule, images: list[Tensor]) -> float:
-    """Give how far a model in single precision is from itself in double precision."""
+    """Return the maximum difference of a model's probabilities in single and double precision."""
     single = [classify(model, data, batch) for batch in images]
     try:
         double = [classify(model.double(), data, batch) for batch in images]
     except RuntimeError:
-        return 0.0  # it is written for single precision
+        return 0.0  # the model supports only single precision
     finally:
         model.float()
     return max(float((a - b).abs().max()) for a, b in zip(single, double, strict=True))

@@ -1,8 +1,8 @@
-"""Taking a trained network elsewhere: as ONNX, or as a program of PyTorch's own.
+"""Exporting a trained network to ONNX or to a PyTorch program.
 
-What is written is more than the network. It takes pixels in [0, 1] of the data set's own size,
-brings them to size and normalizes them as the data module does, and gives probabilities. A file is
-put in place when it has been run, and has given what the model gives.
+The exported program includes the preprocessing: it takes pixels in [0, 1] at the published size of
+the data set, resizes and normalizes them like the data module, and returns probabilities. A file is
+written only after it has been run and returned the same probabilities as the model.
 """
 
 import contextlib
@@ -29,16 +29,16 @@ from lenet.writing import atomic_write
 
 __all__ = ["Program", "check_output", "export"]
 
-# The first whose Resize is antialiased, as the data modules' is. It came out at the end of 2022, so
-# that all runtimes in use read it.
+# The first version whose Resize supports antialiasing, which the data modules use. It was released
+# at the end of 2022, so current runtimes support it.
 OPSET = 18
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 class Program(nn.Module):
-    """A model with all that a data module does to its images before.
+    """A model with the preprocessing of its data module.
 
-    Takes pixels ``(N, C, H, W)`` in [0, 1] and gives probabilities ``(N, K)``.
+    Takes pixels ``(N, C, H, W)`` in [0, 1] and returns probabilities ``(N, K)``.
 
     Args:
         model: The model.
@@ -56,7 +56,7 @@ class Program(nn.Module):
 
 
 def check_output(output: str | Path) -> Path:
-    """Refuse a file that cannot be written, before there is any work.
+    """Refuse a file that cannot be written, before any work is done.
 
     Raises:
         UserError: With the reason.
@@ -66,16 +66,16 @@ def check_output(output: str | Path) -> Path:
     if path.suffix not in (".onnx", ".pt2", ".safetensors"):
         raise UserError(f"{option}: must end in .onnx, .pt2 or .safetensors.")
     if path.is_dir():
-        raise UserError(f"{option}: is a folder. Name a file in it.")
+        raise UserError(f"{option}: is a folder. Give the path of a file.")
     if not path.parent.is_dir():
-        raise UserError(f"{option}: there is no folder {path.parent}. Make it, or name another.")
+        raise UserError(f"{option}: there is no folder {path.parent}. Create it first.")
     if path.exists() and not os.access(path, os.W_OK):
-        raise UserError(f"{option}: is read-only. Name another file.")
+        raise UserError(f"{option}: is read-only. Give a different path.")
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing and path.suffix == ".onnx":
         raise UserError(
-            f"{option}: needs {', '.join(missing)}. Type pip install 'lenet[export]', or let the "
-            "file end in .pt2, which needs nothing further."
+            f"{option}: needs {', '.join(missing)}. Run pip install 'lenet[export]', or use a file "
+            "that ends in .pt2, which needs no additional packages."
         )
     return path.absolute()
 
@@ -83,21 +83,21 @@ def check_output(output: str | Path) -> Path:
 def export(
     model: ImageClassifier, data: ImageDataModule, output: str | Path, checkpoint: str = ""
 ) -> Path:
-    """Write a model to a file that runs without ``lenet``, or its weights, and check that file.
+    """Export a model to a program that runs without ``lenet``, or to a weights file.
 
     Args:
         model: Trained model, on the CPU.
-        data: Data module that it was trained on. Its images are not needed, but if there are test
-            images, the file is checked on them as well.
-        output: File, which ends in .onnx, .pt2 or .safetensors. An existing file is replaced.
-        checkpoint: Run and file of the weights, to be written into the file.
+        data: Data module that it was trained on. Its images are optional: if the test images exist,
+            the program is also checked on them.
+        output: File that ends in .onnx, .pt2 or .safetensors. An existing file is replaced.
+        checkpoint: Run and file of the weights, stored in the metadata.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
-        UserError: If the file cannot be written, the model cannot be exported, or the file does not
-            give what the model gives. Nothing is left behind then.
+        UserError: If the file cannot be written, the model cannot be exported, or the program and
+            the model return different probabilities. In these cases no file is left behind.
     """
     path = check_output(output)
     data.match_size(model)
@@ -107,7 +107,7 @@ def export(
     shape = (data.in_channels, size, size)
     channels = "gray" if data.in_channels == 1 else "red, green and blue"
     name = type(model).__name__
-    metadata = {  # what the file says of itself
+    metadata = {
         "classes": list(data.classes),
         "model": name,
         "data": type(data).__name__,
@@ -120,7 +120,7 @@ def export(
     try:
         folder = tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-")
     except OSError as e:
-        raise UserError(f"--output {output}: {e.strerror}. Name a file elsewhere.") from e
+        raise UserError(f"--output {output}: {e.strerror}. Give a path in another folder.") from e
     with folder as temporary, _evaluating(model), torch.no_grad():
         file = Path(temporary) / path.name
         with quiet():
@@ -138,24 +138,24 @@ def export(
             run = load(file)
         images = batches(data, shape)
         difference, allowed = compare(model, data, images, run)
-        if not difference <= allowed:  # nor is a NaN
+        if not difference <= allowed:  # also refuses NaN
             raise UserError(
-                f"--output {output}: not written, since its probabilities are up to "
-                f"{difference:.2g} off those of {name}, where {allowed:.2g} is allowed."
+                f"--output {output}: not written, because its probabilities differ from those of "
+                f"{name} by up to {difference:.2g}, more than the allowed {allowed:.2g}."
             )
         os.replace(file, path)
-    more = f", more than {TOLERANCE:g} by its own rounding" if difference > TOLERANCE else ""
+    more = f", above {TOLERANCE:g} due to its own rounding" if difference > TOLERANCE else ""
     print(
-        f"Exported {runs.short_path(path)}, {path.stat().st_size / 1000:,.0f} kB. Run on "
-        f"{sum(map(len, images)):,} images, its probabilities are within {difference:.2g} of the "
-        f"model's{more}."
+        f"Exported {runs.short_path(path)}, {path.stat().st_size / 1000:,.0f} kB. Checked on "
+        f"{sum(map(len, images)):,} images: its probabilities differ from the model's by at most "
+        f"{difference:.2g}{more}."
         f"\n  in   {metadata['input']}\n  out  {metadata['output']}"
     )
     return path
 
 
 def _export_weights(model: ImageClassifier, data: ImageDataModule, path: Path) -> Path:
-    """Write the weights alone, for ``--ckpt_path`` and ``load`` of another machine."""
+    """Write only the weights, for ``--ckpt_path`` and ``load`` on a different machine."""
     weights = model.state_dict()
     description = {
         "model": dict(model.hparams),
@@ -170,7 +170,7 @@ def _export_weights(model: ImageClassifier, data: ImageDataModule, path: Path) -
         assert all(value.equal(weights[name].cpu()) for name, value in read.items())
     print(
         f"Exported {runs.short_path(path)}, {path.stat().st_size / 1000:,.0f} kB: the weights of "
-        f"{type(model).__name__}, to use with --ckpt_path {runs.short_path(path)}."
+        f"{type(model).__name__}. Use them with --ckpt_path {runs.short_path(path)}."
     )
     return path
 
@@ -189,11 +189,12 @@ def _write_onnx(program: ExportedProgram, metadata: dict[str, Any], file: Path) 
         )
     except Exception as e:
         raise UserError(
-            f"{metadata['model']} cannot be exported as ONNX: {_reason(e)} As .pt2 it can."
+            f"{metadata['model']} cannot be exported as ONNX: {_reason(e)} Use a file that ends in "
+            ".pt2 instead."
         ) from e
     assert onnx_program is not None
     proto = onnx_program.model_proto
-    # What it says of our source, paths on this machine included, is nobody's business.
+    # Remove debugging information, which includes paths on this machine.
     graph = proto.graph
     values = [*graph.input, *graph.output, *graph.value_info]
     for part in (proto, graph, *graph.node, *graph.initializer, *values, *proto.functions):
@@ -240,7 +241,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def _reason(error: Any) -> str:
-    """Find the line of a long message that says what is wrong."""
+    """Return the first line of the message of the original error."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""Models: what ``--model`` chooses, one architecture a file."""
+"""Models, chosen with ``--model``. One file per architecture."""
 
 from lenet.models.base import ImageClassifier
 from lenet.models.convnet import ConvNet

@@ -1,4 +1,4 @@
-"""What all models share: the four steps, loss and accuracy, optimizer and schedule."""
+"""The base class of all models: steps, loss, metrics, optimizer and learning-rate schedule."""
 
 import inspect
 import math
@@ -26,33 +26,34 @@ from lenet.models.optimization import (
 __all__ = ["ImageClassifier"]
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-PUBLISHED_SIZE = 28  # pixels: MNIST's, for a model that takes images as published
+PUBLISHED_SIZE = 28  # pixels: the size of MNIST's images, for models that do not pad or resize
 
 
 class ImageClassifier(pl.LightningModule, ABC):
-    """An image classifier trained with cross-entropy. Every model is a subclass.
+    """An image classifier, the base class of all models.
 
-    A subclass builds ``self.network``, a plain module that maps normalized images ``(N, C, H, W)``
-    to logits ``(N, num_classes)``, and does nothing else. The sizes to build it for are
-    ``self.in_channels``, ``self.num_classes`` and ``self.image_size``. One that needs another loss
-    overrides :meth:`loss`, whose argument ``label_smoothing`` may be left out. One that needs
-    images from one fixed value to another instead of normalized ones says which with
-    ``input_range``.
+    A subclass assigns ``self.network``, a module that maps normalized images ``(N, C, H, W)`` to
+    logits ``(N, num_classes)``. It builds the network for ``self.in_channels``,
+    ``self.num_classes`` and ``self.image_size``. The loss is cross-entropy; to use a different
+    one, override :meth:`loss`, whose argument ``label_smoothing`` is optional. To receive images
+    scaled to a fixed range instead of normalized images, set ``input_range``.
 
     Args:
-        in_channels: Channels of an image. By default the data set's, or 1 without one.
-        num_classes: Number of classes. By default the data set's, or 10 without one.
-        image_size: Height and width of an image, in pixels. By default the data module's, or
-            without one 32, for an MLP 28.
-        lr: Learning rate, greater than 0: the optimizer's, and the peak of OneCycleLR.
-        optimizer: Any class of torch.optim, by name. By default Adam.
-        scheduler: Any class of torch.optim.lr_scheduler, by name, stepped once an epoch.
-            OneCycleLR and CyclicLR are stepped once a batch. The length of OneCycleLR is the
-            training's. ReduceLROnPlateau watches its monitor. By default the learning rate is
-            constant.
-        label_smoothing: Fraction of each label, in [0, 1), that is shared among all classes in
-            training. Validation and test use the loss without it. A loss other than cross-entropy
-            may refuse it.
+        in_channels: Number of image channels. By default that of the data set, or 1 without a
+            data module.
+        num_classes: Number of classes. By default that of the data set, or 10 without a data
+            module.
+        image_size: Height and width of an image, in pixels. By default that of the data module.
+            Without a data module it is 32, or 28 for an MLP.
+        lr: Learning rate, greater than 0. For OneCycleLR, the peak learning rate.
+        optimizer: Name of a class in torch.optim. By default Adam.
+        scheduler: Name of a class in torch.optim.lr_scheduler. OneCycleLR and CyclicLR step once
+            per batch, all others once per epoch. OneCycleLR spans the whole training.
+            ReduceLROnPlateau follows the metric of its option monitor. By default the learning
+            rate is constant.
+        label_smoothing: Amount of label smoothing in training, in [0, 1): the fraction of each
+            label that is spread over all classes. Validation and test do not smooth. A loss other
+            than cross-entropy may not support it.
 
     Raises:
         UserError: If a number is out of range.
@@ -62,11 +63,11 @@ class ImageClassifier(pl.LightningModule, ABC):
     # Layout of images in memory. Channels-last makes most convolutions faster, but view() cannot
     # reshape their outputs.
     memory_format: ClassVar[torch.memory_format] = torch.contiguous_format
-    # Default height and width of images, in pixels. None: as published.
+    # Default height and width of images, in pixels. None: the size as published.
     usual_image_size: ClassVar[int | None] = 32
     network: nn.Module
 
-    @abstractmethod  # what it lacks is a network
+    @abstractmethod  # a subclass must build the network
     def __init__(
         self,
         in_channels: int | None = None,
@@ -85,11 +86,11 @@ class ImageClassifier(pl.LightningModule, ABC):
                 raise UserError(f"--model.{name} {value}: must be greater than 0.")
         option = f"--model.label_smoothing {label_smoothing}"
         if not 0 <= label_smoothing < 1:
-            raise UserError(f"{option}: must be from 0 to less than 1.")
+            raise UserError(f"{option}: must be at least 0 and less than 1.")
         if label_smoothing and "label_smoothing" not in inspect.signature(self.loss).parameters:
             raise UserError(
-                f"{option}: {type(self).__name__} has a loss of its own, which takes no smoothing. "
-                "Make it 0."
+                f"{option}: the loss of {type(self).__name__} does not support label smoothing. "
+                "Set --model.label_smoothing 0."
             )
         self.save_hyperparameters()
         keep_plain(self)
@@ -100,11 +101,11 @@ class ImageClassifier(pl.LightningModule, ABC):
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.label_smoothing = label_smoothing
-        # Lets the model summary print the sizes that go into and come out of every layer.
+        # The model summary needs an example to print the input and output sizes of every layer.
         self.example_input_array = torch.zeros(
             1, self.in_channels, self.image_size, self.image_size
         )
-        # Not submodules: they are no part of the network, its summary or its weights.
+        # In a dict, since submodules would appear in the summary and in the saved weights.
         self._epoch_metrics = {stage: LossAndAccuracy() for stage in ("train", "val", "test")}
         self._epoch_lr = lr
 
@@ -117,8 +118,8 @@ class ImageClassifier(pl.LightningModule, ABC):
     def _forward_one(self, image: Tensor) -> Tensor:
         """Run a training batch of one image.
 
-        A batch normalization of maps of one pixel has no standard deviation to divide by. It uses
-        its running statistics instead. All other layers are as always.
+        Batch normalization of one-pixel maps has no standard deviation to divide by, so it uses
+        its running statistics instead. All other layers are in training mode.
         """
         norms = [m for m in self.network.modules() if isinstance(m, NORMS) and m.training]
         hooks = [norm.register_forward_pre_hook(_skip_single_value) for norm in norms]
@@ -130,27 +131,27 @@ class ImageClassifier(pl.LightningModule, ABC):
                 norm.training = True
 
     def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """Give the mean loss ``()`` of logits ``(N, num_classes)`` and labels ``(N,)``."""
+        """Return the mean loss ``()`` for logits ``(N, num_classes)`` and labels ``(N,)``."""
         return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
-        """Give the loss of a batch to the optimizer."""
+        """Return the loss of a training batch."""
         return self._step("train", batch)[0]
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
-        """Count a batch of the validation set, and give its logits to callbacks."""
+        """Update the validation metrics, and return the logits for callbacks."""
         return self._step("val", batch)[1]
 
     def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
-        """Count a batch of the test set, and give its logits to callbacks."""
+        """Update the test metrics, and return the logits for callbacks."""
         return self._step("test", batch)[1]
 
     def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
-        """Give probabilities ``(N, num_classes)``: the one place with a softmax."""
+        """Return the probabilities ``(N, num_classes)``. No other method applies the softmax."""
         return self(batch[0]).softmax(dim=1)
 
     def _step(self, stage: str, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        images, labels = batch[:2]  # and indices, from ImageDataModule
+        images, labels = batch[:2]  # ImageDataModule adds the indices
         logits = self(images)
         smoothing = self.label_smoothing if stage == "train" else 0.0
         smoothed = {"label_smoothing": smoothing} if smoothing else {}
@@ -164,12 +165,12 @@ class ImageClassifier(pl.LightningModule, ABC):
     def _log_metrics(self, stage: str) -> None:
         metrics = self._epoch_metrics[stage].compute()
         values = {f"{stage}/{name}": value for name, value in metrics.items()}
-        # The same on every device: torchmetrics has added them up. Saying so to Lightning as well
-        # keeps it from warning that they might not be.
+        # torchmetrics has already summed over all devices. Without sync_dist, Lightning warns that
+        # the values might differ between them.
         self.log_dict(values, prog_bar=stage == "val", sync_dist=self.trainer.world_size > 1)
 
     def on_train_epoch_start(self) -> None:
-        """Reset the metrics, and keep the learning rate of the first step to log it."""
+        """Reset the metrics, and remember the learning rate of the first step."""
         self._reset_metrics("train")
         self._epoch_lr = self.trainer.optimizers[0].param_groups[0]["lr"]
 
@@ -184,7 +185,7 @@ class ImageClassifier(pl.LightningModule, ABC):
     def on_train_epoch_end(self) -> None:
         """Log the epoch's training metrics and the learning rate of its first step."""
         self._log_metrics("train")
-        # A schedule that steps once an epoch has set the learning rate of the next one by now.
+        # A per-epoch schedule has already set the learning rate of the next epoch.
         self.log("lr", self._epoch_lr, sync_dist=self.trainer.world_size > 1)
 
     def on_validation_epoch_end(self) -> None:
@@ -196,23 +197,24 @@ class ImageClassifier(pl.LightningModule, ABC):
         self._log_metrics("test")
 
     def epoch_so_far(self) -> dict[str, float]:
-        """Give the sums of the epoch on all devices, and the learning rate that it began with."""
+        """Return the epoch's sums over all devices and its initial learning rate."""
         return {"lr": self._epoch_lr, **self._epoch_metrics["train"].sums()}
 
     def resume_epoch(self, so_far: dict[str, float], counts: bool = True) -> None:
-        """Continue from what :meth:`epoch_so_far` gave in another process.
+        """Restore what :meth:`epoch_so_far` returned in an earlier process.
 
         Args:
             so_far: Sums of the epoch and its learning rate.
-            counts: Whether this device takes the sums. One of several does.
+            counts: Whether this device restores the sums. Exactly one device does.
         """
         self._epoch_lr = float(so_far.get("lr", self.lr))
         if counts:
             self._epoch_metrics["train"].to(self.device).restore(so_far)
 
     def configure_optimizers(self) -> Any:
-        """Make the optimizer and the schedule, both with the one learning rate."""
-        # One kernel steps all parameters. Lightning clips no gradients that are scaled for it.
+        """Make the optimizer and the learning-rate schedule."""
+        # A fused optimizer updates all parameters in one kernel. Lightning cannot clip gradients
+        # for a fused optimizer with mixed precision.
         trainer = self._find_trainer()
         clips = trainer is not None and bool(trainer.gradient_clip_val)
         fused = None if clips else True
@@ -236,12 +238,12 @@ class ImageClassifier(pl.LightningModule, ABC):
         steps = self.trainer.estimated_stepping_batches
         if math.isinf(steps):
             raise UserError(
-                "--model.scheduler OneCycleLR: needs the length of the training. Give "
+                "--model.scheduler OneCycleLR: needs the length of the training. Set "
                 "--trainer.max_epochs or --trainer.max_steps."
             )
         return int(steps)
 
 
 def _skip_single_value(norm: nn.Module, inputs: tuple[Tensor]) -> None:
-    """Let a batch normalization that would see one value per channel use running statistics."""
+    """Use the running statistics if there is only one value per channel."""
     norm.training = inputs[0].numel() > inputs[0].shape[1]

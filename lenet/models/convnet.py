@@ -1,8 +1,8 @@
-"""The general form of a convolutional network, with its sizes worked out before it is built.
+"""A configurable convolutional network whose sizes are checked before it is built.
 
-A side of an image goes through a layer as ``(W - F + 2P) / S + 1``: its width W, the layer's kernel
-F, padding P and stride S. PyTorch rounds that down and says nothing, and so leaves out pixels of
-the right and the lower edge; here it must be a whole number.
+A layer with kernel size F, padding P and stride S turns a side of W pixels into
+``(W - F + 2P) / S + 1`` pixels. PyTorch silently rounds this down, which ignores pixels at the
+right and lower edges. Here it must be a whole number.
 """
 
 from collections import OrderedDict
@@ -25,11 +25,11 @@ Stage = dict[str, int]
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that changes the sides of maps.
+    """A layer that changes the size of the maps.
 
     Args:
-        name: What it is called in the network.
-        width: Maps that come out of it.
+        name: Name of the layer in the network.
+        width: Number of output maps.
         kernel_size: F, in pixels.
         padding: P, in pixels at every edge.
         stride: S, in pixels.
@@ -42,35 +42,35 @@ class Layer:
     stride: int = 1
 
     def side(self, side: int) -> Fraction:
-        """Work out the side that a side of so many pixels becomes, whole or not."""
+        """Return the output side for an input side, in pixels. It may not be a whole number."""
         return Fraction(side - self.kernel_size + 2 * self.padding, self.stride) + 1
 
 
 class ConvNet(ImageClassifier):
     """A convolutional network of any shape: [[conv > act] * N > pool] * M > [fc > act] * K > fc.
 
-    Takes images ``(N, C, H, W)`` and gives logits ``(N, num_classes)``. The options of the stages
-    are one number for all of them, or a list with a number for each. By default there are two
-    stages of 32 and 64 maps and a hidden layer of 128 units: 544,522 parameters for one channel,
-    32x32 pixels and ten classes.
+    Takes images ``(N, C, H, W)`` and returns logits ``(N, num_classes)``. Each option of the
+    stages is one number for all stages, or a list with one number per stage. By default there are
+    two stages, of 32 and 64 maps, and a hidden layer of 128 units: 544,522 parameters for 32x32
+    images with one channel and ten classes.
 
-    Before anything is built the sizes (W - F + 2P) / S + 1 are worked out layer by layer. One that
-    is not a whole number, or that shrinks to nothing, is refused, with the way there and what would
-    fit.
+    The size (W - F + 2P) / S + 1 of each layer's output is checked before the network is built. It
+    must be a whole number and at least 1. If it is not, the error lists the sizes of all layers up
+    to that one and suggests values that fit.
 
     Args:
-        widths: Maps that come out of the convolutions of a stage. By default 32, then 64.
-        kernel_sizes: Side of a stage's kernels, in pixels.
-        paddings: Zeros at every edge before each of a stage's convolutions, in pixels.
-        repeats: Number of a stage's convolutions.
-        pool_sizes: Side of the squares that become one pixel at a stage's end. With 1 there is no
-            pooling.
-        pooling: How such a square becomes one pixel: by its maximum or its average.
+        widths: Number of maps that each convolution of a stage produces. By default 32, then 64.
+        kernel_sizes: Height and width of a stage's kernels, in pixels.
+        paddings: Zero padding at every edge before each convolution of a stage, in pixels.
+        repeats: Number of convolutions in a stage.
+        pool_sizes: Height and width of the pooling window at the end of a stage, in pixels. 1 means
+            no pooling.
+        pooling: Whether a pooling window becomes its maximum or its average.
         batch_norm: Whether batch normalization follows every convolution.
-        hidden_sizes: Units of every hidden layer after the stages, in order. By default 128. An
-            empty list goes straight to the classes.
-        activation: Nonlinearity after every layer with weights but the last.
-        dropout: Fraction of every hidden layer's units that is dropped in training, in [0, 1).
+        hidden_sizes: Number of units in each hidden layer after the stages, in order. By default
+            128. An empty list means no hidden layers.
+        activation: Activation function after every layer with weights except the last.
+        dropout: Dropout probability after each hidden layer, in [0, 1).
         **kwargs: Passed on to :class:`ImageClassifier`.
 
     Raises:
@@ -112,7 +112,7 @@ class ConvNet(ImageClassifier):
                 layer.width,
                 layer.kernel_size,
                 padding=layer.padding,
-                bias=not batch_norm,  # which has one of its own
+                bias=not batch_norm,  # batch normalization has its own bias
             )
             number = layer.name.removeprefix("conv")
             if batch_norm:
@@ -134,21 +134,21 @@ class ConvNet(ImageClassifier):
 
 
 def _by_stage(**options: Numbers) -> list[Stage]:
-    """Give every stage its numbers, out of one for all or a list with one for each."""
+    """Return the numbers of each stage. A single number applies to all stages."""
     counts = {name: len(value) for name, value in options.items() if isinstance(value, list)}
     number = max(counts.values(), default=1)
     for name, value in options.items():
         values = value if isinstance(value, list) else [value]
         least = 0 if name == "paddings" else 1
         if not values:
-            raise UserError(f"--model.{name} []: must have a number for each stage.")
+            raise UserError(f"--model.{name} []: needs one number per stage, or one for all.")
         if any(v < least for v in values):
             raise UserError(f"--model.{name} {value}: each must be at least {least}.")
         if counts.get(name, number) != number:
             longest = max(counts, key=lambda other: counts[other])
             raise UserError(
-                f"--model.{name} {value}: is for {len(values)} stages, where --model.{longest} "
-                f"{options[longest]} is for {number}. Give a number for each, or one for all."
+                f"--model.{name} {value}: has {len(values)} numbers, but --model.{longest} "
+                f"{options[longest]} has {number}. Give one number per stage, or one for all."
             )
     return [
         {name: value[i] if isinstance(value, list) else value for name, value in options.items()}
@@ -167,15 +167,15 @@ def _plan(stages: list[Stage]) -> Iterator[Layer]:
 
 
 def check_sides(stages: list[Stage], image_size: int) -> int:
-    """Work out the side of the maps after the last layer.
+    """Return the height and width of the maps after the last layer, in pixels.
 
     Args:
         stages: The numbers of each stage, in order.
-        image_size: Side of the images that go in.
+        image_size: Height and width of the input images, in pixels.
 
     Raises:
-        UserError: If a side is not a whole number or less than 1, with the sides up to it and what
-            would fit.
+        UserError: If a size is not a whole number or is less than 1. The message lists the sizes
+            up to that layer and suggests values that fit.
     """
     lines = []
     side = image_size
@@ -190,14 +190,14 @@ def check_sides(stages: list[Stage], image_size: int) -> int:
         lines.append(f"{line:42} {'not a whole number' if out >= 1 else 'nothing is left'}")
         table = "\n".join(["  layer     (W - F + 2P) / S + 1", *lines])
         raise UserError(
-            f"images of {image_size}x{image_size} do not fit this ConvNet, as of {layer.name}:",
-            f"{table}\nWhat would fit: {'; or '.join(_ways_out(stages, layer, image_size))}.",
+            f"{image_size}x{image_size} images do not fit this ConvNet, from {layer.name} on:",
+            f"{table}\nTry {'; or '.join(_ways_out(stages, layer, image_size))}.",
         )
     return side
 
 
 def _ways_out(stages: list[Stage], bad: Layer, image_size: int) -> Iterator[str]:
-    """Name changes of one number, the nearest either way, with which every side comes out even."""
+    """Suggest changes of a single number, the nearest up and down, that make every layer fit."""
     sizes = [n for n in range(1, max(4 * image_size, 256) + 1) if _fit(stages, n)]
     if near := _nearest(sizes, image_size):
         yield f"--data.image_size {' or '.join(map(str, near))}"

@@ -1,4 +1,4 @@
-"""The metrics of an epoch, counted on the device."""
+"""The metrics of an epoch, accumulated on the device."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,10 @@ __all__ = ["LossAndAccuracy"]
 
 
 class LossAndAccuracy(Metric):
-    """Mean loss and accuracy over all images seen, in one pass and on their device.
+    """Mean loss and accuracy over all images of an epoch.
 
-    Sums and counts are kept, so that a small last batch weighs what it should, and are added up
-    over devices. Nothing is read back before :meth:`compute`.
+    Keeps sums and counts rather than means of batches, so a smaller last batch is weighted
+    correctly, and sums over all devices. Nothing leaves the device before :meth:`compute`.
     """
 
     full_state_update = False
@@ -26,22 +26,22 @@ class LossAndAccuracy(Metric):
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch: its mean loss ``()``, logits ``(N, K)`` and labels ``(N,)``."""
+        """Add a batch: its mean loss ``()``, logits ``(N, K)`` and labels ``(N,)``."""
         self.loss += loss.detach() * len(labels)
         self.correct += (logits.argmax(dim=1) == labels).sum()
         self.count += len(labels)
 
     def sums(self) -> dict[str, float]:
-        """Give the sums of all devices, to resume from in another process."""
+        """Return the sums over all devices, from which another process can resume."""
         with self.sync_context():
             return {name: getattr(self, name).item() for name in self.metric_state}
 
     def restore(self, sums: dict[str, float]) -> None:
-        """Take over sums."""
+        """Restore sums that :meth:`sums` returned."""
         self.reset()
         for name in self.metric_state:
             getattr(self, name).fill_(sums.get(name, 0))
 
     def compute(self) -> dict[str, Tensor]:
-        """Give ``loss`` and ``accuracy`` (in [0, 1]) over what was counted."""
+        """Return ``loss`` and ``accuracy``, the latter in [0, 1]."""
         return {"loss": self.loss / self.count, "accuracy": self.correct / self.count}

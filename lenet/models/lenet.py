@@ -1,4 +1,4 @@
-"""LeNet as it is taught today. The network of 1998 to the letter is another model."""
+"""LeNet as it is taught today. For the network exactly as published in 1998, see ``lenet5``."""
 
 from collections import OrderedDict
 from typing import Literal
@@ -29,22 +29,22 @@ POOLINGS: dict[str, type[nn.Module]] = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d
 class LeNet(ImageClassifier):
     """LeNet as it is taught today: 61,706 parameters for one channel and ten classes.
 
-    Takes images ``(N, C, 32, 32)`` and gives logits ``(N, num_classes)``. The layers and their
-    names are LeNet-5's; what departs from the paper is all that made it special in 1998: every map
-    of C3 sees every map of S2, pooling has no parameters, ReLU stands for the scaled tanh, and the
-    output is linear.
+    Takes images ``(N, C, 32, 32)`` and returns logits ``(N, num_classes)``. The layers and their
+    names are those of LeNet-5. It departs from the paper as textbooks do: every map of C3 is
+    connected to every map of S2, pooling has no parameters, the activation is ReLU instead of a
+    scaled tanh, and the output layer is linear.
 
     Reference:
         LeCun, Bottou, Bengio and Haffner. Gradient-based learning applied to document
         recognition. Proceedings of the IEEE 86(11), 1998.
 
     Args:
-        activation: Nonlinearity after every layer with weights but the last.
-        pooling: How 2x2 pixels become one: their maximum or their average.
+        activation: Activation function after every layer with weights except the last.
+        pooling: Whether 2x2 pixels become their maximum or their average.
         **kwargs: Passed on to :class:`ImageClassifier`.
 
     Raises:
-        UserError: If the images are too small for two convolutions and two poolings.
+        UserError: If the images are smaller than 16x16.
     """
 
     memory_format = torch.channels_last
@@ -61,8 +61,8 @@ class LeNet(ImageClassifier):
         size = ((self.image_size - 4) // 2 - 4) // 2  # side of S4's maps: 5 for 32x32
         if size < 1:
             raise UserError(
-                f"images of {self.image_size}x{self.image_size} are too small for LeNet, which "
-                "needs 16x16 or more: raise --data.image_size."
+                f"{self.image_size}x{self.image_size} images are too small for LeNet. Set "
+                "--data.image_size 16 or more."
             )
         self.network = nn.Sequential(
             OrderedDict(

@@ -1,4 +1,4 @@
-"""LeNet-5 to the letter of its paper, down to the last connection."""
+"""LeNet-5 exactly as in the paper of 1998, including the connection table of C3."""
 
 from collections import OrderedDict
 from typing import Literal
@@ -13,7 +13,7 @@ from lenet.models.rbf import BITMAPS, RBF, map_loss
 
 __all__ = ["TABLE", "LeNet5"]
 
-# Table I: which maps of S2 (rows) each map of C3 (columns) sees.
+# Table I of the paper: which maps of S2 (rows) each map of C3 (columns) is connected to.
 _DRAWN = """
 X . . . X X X . . X X X X . X X
 X X . . . X X X . . X X X X . X
@@ -30,12 +30,12 @@ class Squash(nn.Module):
     """The paper's squashing function, ``1.7159 tanh(2x / 3)``, which maps 1 to 1 and -1 to -1."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Squash every value into -1.7159..1.7159."""
+        """Map every value into (-1.7159, 1.7159)."""
         return 1.7159 * torch.tanh(2 / 3 * x)
 
 
 class Subsampling(nn.Module):
-    """Sums of 2x2 pixels, times one trained coefficient and plus one trained bias a map.
+    """Sums of 2x2 pixels, scaled and shifted by one trained coefficient and bias per map.
 
     Args:
         channels: Number of maps.
@@ -49,18 +49,18 @@ class Subsampling(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Halve maps ``(N, C, H, W)`` in height and width."""
-        sums = 4 * F.avg_pool2d(maps, 2)  # torch.onnx leaves a divisor_override out
+        sums = 4 * F.avg_pool2d(maps, 2)  # torch.onnx ignores divisor_override
         return sums * self.weight.view(-1, 1, 1) + self.bias.view(-1, 1, 1)
 
 
 class TableConvolution(nn.Module):
-    """A 5x5 convolution in which every map has inputs of its own.
+    """A 5x5 convolution in which each output map is connected to selected input maps.
 
-    Only the kernels that the table asks for exist. To run as one convolution they are set into a
-    whole bank of kernels, whose others are 0.
+    Only the kernels in the table are parameters. The forward pass fills a full kernel tensor with
+    them and zeros elsewhere, and runs a single convolution.
 
     Args:
-        table: For every output map, the input maps that it sees.
+        table: For each output map, the indices of its input maps.
         in_channels: Number of input maps.
     """
 
@@ -93,28 +93,28 @@ class TableConvolution(nn.Module):
 class LeNet5(ImageClassifier):
     """LeNet-5 as published in 1998: 60,000 trained parameters, 340,908 connections.
 
-    Takes images ``(N, 1, 32, 32)`` from -0.1, the paper, to 1.175, the ink, and gives logits
-    ``(N, num_classes)``. Every map of C3 sees the maps of S2 that Table I says; S2 and S4 are sums
-    with one trained coefficient and bias a map; layers end in 1.7159 tanh(2x / 3); initial weights
-    are uniform within 2.4 / fan-in; ten fixed 7x12 drawings of digits are the output's codes, and
-    logits are the negated squared distances to them. The loss is the paper's maximum a posteriori
-    one, in which j, that the paper leaves open, is 0.1. So it is no cross-entropy, and not to be
-    compared with other models'.
+    Takes images ``(N, 1, 32, 32)`` with values from -0.1 (paper) to 1.175 (ink) and returns logits
+    ``(N, num_classes)``. C3 is connected to S2 as in Table I. S2 and S4 have one trained
+    coefficient and bias per map. The activation is 1.7159 tanh(2x / 3). Initial weights are uniform
+    within 2.4 / fan-in. The output compares with ten fixed 7x12 drawings of digits: logits are the
+    negated squared distances to these codes. The loss is the paper's maximum a posteriori loss with
+    j = 0.1, a constant that the paper does not specify. It is not cross-entropy and cannot be
+    compared with the loss of other models.
 
-    What is not the paper's: the optimizer, which is any of PyTorch's; fewer classes take the first
-    codes; color images give C1 as many input maps as they have channels.
+    Departs from the paper in three places: the optimizer is any of PyTorch's; with fewer than ten
+    classes, only the first codes are used; for color images, C1 has one input map per channel.
 
     Reference:
         LeCun, Bottou, Bengio and Haffner. Gradient-based learning applied to document
         recognition. Proceedings of the IEEE 86(11), 1998.
 
     Args:
-        output: Last layer: rbf is the paper's, linear is today's and comes with cross-entropy.
+        output: Last layer: rbf as in the paper, or linear with cross-entropy as is usual today.
         **kwargs: Passed on to :class:`ImageClassifier`.
 
     Raises:
-        UserError: If images are not 32x32, the codes too few for the classes, or labels to be
-            smoothed for the loss of rbf.
+        UserError: If the images are not 32x32, or the output is rbf and there are more than ten
+            classes or label smoothing is used.
     """
 
     input_range = (-0.1, 1.175)
@@ -123,18 +123,18 @@ class LeNet5(ImageClassifier):
         super().__init__(**kwargs)
         if self.image_size != 32:
             raise UserError(
-                f"images of {self.image_size}x{self.image_size} do not fit LeNet5, which is built "
-                "for 32x32: leave out --data.image_size, or use --model LeNet."
+                f"{self.image_size}x{self.image_size} images do not fit LeNet5. Set "
+                "--data.image_size 32, or use --model LeNet."
             )
         if output == "rbf" and self.num_classes > len(BITMAPS):
             raise UserError(
-                f"--model.output rbf: has codes for the {len(BITMAPS)} digits, not for "
-                f"{self.num_classes} classes. Use --model.output linear."
+                f"--model.output rbf: supports up to {len(BITMAPS)} classes, not "
+                f"{self.num_classes}. Use --model.output linear."
             )
         if output == "rbf" and self.label_smoothing:
             raise UserError(
-                f"--model.label_smoothing {self.label_smoothing}: LeNet5 has a loss of its own, "
-                "which takes no smoothing. Make it 0, or use --model.output linear."
+                f"--model.label_smoothing {self.label_smoothing}: the loss of LeNet5 does not "
+                "support label smoothing. Set it to 0, or use --model.output linear."
             )
         self.output = output
         last = RBF(self.num_classes) if output == "rbf" else nn.Linear(84, self.num_classes)
@@ -161,13 +161,13 @@ class LeNet5(ImageClassifier):
                 _draw(layer, fan_in=layer.weight[0].numel())
 
     def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """Give the paper's loss of a batch, or cross-entropy where the output is linear."""
+        """Return the paper's loss for a batch, or cross-entropy if the output is linear."""
         if self.output == "rbf":
             return map_loss(logits, labels)
         return super().loss(logits, labels, label_smoothing)
 
 
 def _draw(layer: nn.Module, fan_in: int) -> None:
-    """Draw a layer's weights and biases as the paper does, by the inputs of one of its units."""
+    """Draw a layer's weights and biases uniformly within 2.4 / fan-in, as in the paper."""
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -2.4 / fan_in, 2.4 / fan_in)

@@ -1,4 +1,4 @@
-"""The multi-layer perceptron: what can be done without a convolution."""
+"""The multi-layer perceptron, a network without convolutions."""
 
 from torch import nn
 
@@ -10,18 +10,17 @@ __all__ = ["MLP", "perceptron"]
 
 
 class MLP(ImageClassifier):
-    """A multi-layer perceptron: every unit sees all of the layer before.
+    """A multi-layer perceptron: every unit is connected to all units of the previous layer.
 
-    Takes images ``(N, C, H, W)``, reads them as ``C * H * W`` numbers and gives logits
-    ``(N, num_classes)``. Images come in the size that they were published in unless
-    ``--data.image_size`` says otherwise: on MNIST it is 784 > 128 > 256 > 10, of 136,074
-    parameters.
+    Takes images ``(N, C, H, W)``, flattens them to ``C * H * W`` values and returns logits
+    ``(N, num_classes)``. Unless ``--data.image_size`` is given, images keep their published size:
+    on MNIST the network is 784 > 128 > 256 > 10, with 136,074 parameters.
 
     Args:
-        hidden_sizes: Units of every hidden layer, in order. By default 128 and 256. An empty list
-            is a linear classifier.
-        activation: Nonlinearity after every layer with weights but the last.
-        dropout: Fraction of every hidden layer's units that is dropped in training, in [0, 1).
+        hidden_sizes: Number of units in each hidden layer, in order. By default 128 and 256. An
+            empty list makes a linear classifier.
+        activation: Activation function after every layer with weights except the last.
+        dropout: Dropout probability after each hidden layer, in [0, 1).
         **kwargs: Passed on to :class:`ImageClassifier`.
 
     Raises:
@@ -55,15 +54,15 @@ def perceptron(
     dropout: float,
     default: list[int],
 ) -> list[nn.Module]:
-    """Make the fully connected layers that end a network: ``[fc > act > dropout] * K > fc``.
+    """Build the fully connected layers ``[fc > act > dropout] * K > fc``.
 
     Args:
-        in_features: Numbers that go in.
-        hidden_sizes: Units of every hidden layer, or of the only one.
-        num_classes: Numbers that come out.
-        activation: Nonlinearity after every hidden layer.
-        dropout: Fraction of the hidden units that is dropped in training.
-        default: Hidden sizes if ``hidden_sizes`` is None.
+        in_features: Number of inputs.
+        hidden_sizes: Number of units in each hidden layer. A number means one hidden layer.
+        num_classes: Number of outputs.
+        activation: Activation function after each hidden layer.
+        dropout: Dropout probability after each hidden layer, in [0, 1).
+        default: Hidden sizes to use if ``hidden_sizes`` is None.
 
     Raises:
         UserError: If a number is out of range.

@@ -1,7 +1,7 @@
-"""Optimizers and learning-rate schedules: any of PyTorch's by name, with one learning rate.
+"""PyTorch's optimizers and learning-rate schedules, by name, with a single learning rate.
 
-``--model.lr`` is the only learning rate: an optimizer gets it as its second argument, OneCycleLR as
-its peak.
+``--model.lr`` is the only learning rate. It is the second argument of every optimizer and the peak
+of OneCycleLR.
 """
 
 import contextlib
@@ -47,16 +47,16 @@ _MORE_IS_BETTER = {
 
 
 def best_mode(monitor: str, option: str) -> Literal["min", "max"]:
-    """Tell from its name whether less or more of a metric is better.
+    """Infer from the name of a metric whether lower (min) or higher (max) is better.
 
-    The words of the last part count: those of ``val/top5_accuracy`` are top5 and accuracy.
+    Only the words of the last part are used: top5 and accuracy for ``val/top5_accuracy``.
 
     Args:
         monitor: Name of the metric.
-        option: Option that the metric is monitored by, such as ``checkpoint``.
+        option: Option that monitors the metric, such as ``checkpoint``.
 
     Raises:
-        UserError: If its name does not tell.
+        UserError: If the name does not contain a known word.
     """
     last = monitor.rpartition("/")[2]
     parts = re.findall(r"[A-Z]+[0-9]*(?![a-z])|[A-Z]?[a-z]+[0-9]*", last)  # BinaryAUROC is two
@@ -65,30 +65,30 @@ def best_mode(monitor: str, option: str) -> Literal["min", "max"]:
     if bool(less) == bool(more):
         always = [f"{stage}/{name}" for stage in ("train", "val") for name in ("loss", "accuracy")]
         raise UserError(
-            f"--{option}.monitor {monitor}: its name does not say whether less or more of it is "
+            f"--{option}.monitor {monitor}: cannot infer from this name whether lower or higher is "
             f"better. Add --{option}.mode min or --{option}.mode max.{nearest(monitor, always)}"
         )
     return "min" if less else "max"
 
 
 class ReduceLROnPlateau(torch_schedulers.ReduceLROnPlateau):
-    """Lowers the learning rate when a metric stops improving: PyTorch's, with that metric.
+    """PyTorch's schedule that lowers the learning rate when a metric stops improving.
 
     Args:
         optimizer: Optimizer whose learning rate is lowered.
-        monitor: Logged metric to monitor, once an epoch.
-        mode: Whether less or more of it is better. By default less of a loss or an error, more of
-            an accuracy, F1, AUROC and the like. Required for a metric of any other name.
+        monitor: Logged metric to monitor, once per epoch.
+        mode: Whether lower (min) or higher (max) is better. By default min for a loss or an error,
+            max for an accuracy, F1, AUROC and similar. Required for metrics with other names.
         factor: Factor by which the learning rate is multiplied.
         patience: Number of epochs without improvement before the learning rate is lowered.
         threshold: Minimum change that counts as an improvement.
         threshold_mode: Whether the threshold is relative to the best value or absolute.
         cooldown: Number of epochs to wait after lowering the learning rate.
         min_lr: Minimum learning rate.
-        eps: Minimum change of the learning rate. Smaller ones are not made.
+        eps: Minimum change of the learning rate. Smaller changes are skipped.
 
     Raises:
-        UserError: If the mode is needed and missing.
+        UserError: If the mode is required and missing.
     """
 
     def __init__(
@@ -111,11 +111,11 @@ class ReduceLROnPlateau(torch_schedulers.ReduceLROnPlateau):
         )
 
 
-# What makes an optimizer out of parameters and a learning rate. From the command line it is made
-# of a class path and its options, of which jsonargparse leaves out as many as stand here.
+# Makes an optimizer from parameters and a learning rate. jsonargparse builds the factory from a
+# class path and offers no options for the leading arguments that are listed here.
 OptimizerFactory = Callable[[Iterable, float], Optimizer]
-# OneCycleLR gets its peak and its number of steps. Ours stands before PyTorch's own, which
-# makes `ReduceLROnPlateau` ours by name.
+# OneCycleLR also takes its peak and its number of steps. Our ReduceLROnPlateau is listed before
+# PyTorch's LRScheduler, so that the name means our class.
 SchedulerFactory = (
     Callable[[Optimizer, float, int], OneCycleLR]
     | Callable[[Optimizer], ReduceLROnPlateau]
@@ -124,7 +124,7 @@ SchedulerFactory = (
 
 
 def _class_made(factory: Any) -> type | None:
-    # Made of a class path, it is a partial whose arguments begin with how to make it and the class.
+    # A factory from a class path is a partial: its first arguments are a maker and the class.
     parts = (factory, getattr(factory, "func", None), *getattr(factory, "args", ()))
     return next((part for part in parts if isinstance(part, type)), None)
 
@@ -135,7 +135,7 @@ def _makes(factory: Any, cls: type) -> bool:
 
 
 def _is_pytorchs(factory: Any) -> bool:
-    """Tell whether a factory makes a class that calls no code of the user's."""
+    """Return whether a factory makes a class of PyTorch that calls no custom code."""
     made = _class_made(factory)
     if made is None or issubclass(made, (LambdaLR, MultiplicativeLR)):
         return False
@@ -144,14 +144,14 @@ def _is_pytorchs(factory: Any) -> bool:
 
 @contextlib.contextmanager
 def refusals_of(option: str, factory: Any) -> Iterator[None]:
-    """Let what a class of PyTorch's refuses be a mistake of its user, under its option.
+    """Report errors of a PyTorch class as a ``UserError`` that names the option.
 
     Args:
         option: The option that chooses the class.
-        factory: What makes the optimizer or the schedule.
+        factory: Makes the optimizer or the schedule.
 
     Raises:
-        UserError: With what PyTorch says.
+        UserError: With PyTorch's message.
     """
     try:
         yield
@@ -172,24 +172,24 @@ def try_step(
     lr: float,
     total_steps: Callable[[], int],
 ) -> None:
-    """Take a step with an optimizer and a schedule of PyTorch's, on a parameter of its own.
+    """Try one step of an optimizer and a schedule on a dummy parameter.
 
-    PyTorch refuses some options at the first step only: ``SparseAdam`` dense gradients, ``StepLR``
-    a ``step_size`` of 0. Here they are refused before training starts.
+    PyTorch checks some options only at the first step: ``SparseAdam`` raises for dense gradients,
+    ``StepLR`` for a ``step_size`` of 0. Trying a step reports them before training starts.
 
     Args:
         make_optimizer: Makes the optimizer.
         make_scheduler: Makes the schedule, or None.
-        parameter: A parameter of the model, for its device and type.
+        parameter: A parameter of the model, for its device and dtype.
         lr: Learning rate.
-        total_steps: Gives the optimizer steps of the whole training.
+        total_steps: Returns the number of optimizer steps of the whole training.
 
     Raises:
-        UserError: With what PyTorch says.
+        UserError: With PyTorch's message.
     """
     if not _is_pytorchs(make_optimizer):
         return
-    # Two dimensions are what every optimizer takes.
+    # Some optimizers accept only matrices.
     weight = nn.Parameter(torch.ones(2, 2, device=parameter.device, dtype=parameter.dtype))
 
     def closure() -> Tensor:
@@ -204,16 +204,16 @@ def try_step(
     if not _is_pytorchs(make_scheduler):
         return
     config = schedule(make_scheduler, optimizer, lr, total_steps)
-    optimizer.step(closure)  # or the schedule would warn that it steps first
+    optimizer.step(closure)  # the schedule warns unless the optimizer steps first
     with refusals_of("--model.scheduler", make_scheduler):
         config["scheduler"].step(*([0.0] if "monitor" in config else []))
 
 
 def check_schedule(factory: Any) -> None:
-    """Refuse options of a schedule that the training sets, and a missing mode.
+    """Refuse schedule options that the training sets itself, and a missing mode.
 
     Raises:
-        UserError: With the argument.
+        UserError: With the option.
     """
     options = getattr(factory, "keywords", {})
     if _makes(factory, ReduceLROnPlateau) and "monitor" in options and not options.get("mode"):
@@ -222,8 +222,8 @@ def check_schedule(factory: Any) -> None:
         value = options.get(name)
         if value is not None and _makes(factory, OneCycleLR):
             raise UserError(
-                f"--model.scheduler.{name} {value}: the peak of OneCycleLR is --model.lr, and its "
-                "length is the training's. Leave it out."
+                f"--model.scheduler.{name} {value}: cannot be set. OneCycleLR peaks at --model.lr "
+                "and spans the whole training. Leave this option out."
             )
 
 
@@ -233,13 +233,13 @@ def schedule(
     lr: float,
     total_steps: Callable[[], int],
 ) -> dict[str, Any]:
-    """Make a learning-rate schedule, in the form that Lightning takes.
+    """Return the learning-rate scheduler configuration that Lightning expects.
 
     Args:
-        factory: Makes the schedule: a class, a partial of one, or what the command line gave.
-        optimizer: What it drives.
-        lr: Peak rate of OneCycleLR.
-        total_steps: Gives the optimizer steps of the whole training, the length of OneCycleLR.
+        factory: Makes the schedule: a class, a partial of one, or a factory from jsonargparse.
+        optimizer: The optimizer to schedule.
+        lr: Peak learning rate of OneCycleLR.
+        total_steps: Returns the number of optimizer steps of the whole training, for OneCycleLR.
     """
     if _makes(factory, OneCycleLR):
         factory = partial(factory, max_lr=lr, total_steps=total_steps())

@@ -1,4 +1,4 @@
-"""The output of LeNet-5: distances to ten drawings of digits, and the loss that goes with them."""
+"""The RBF output layer of LeNet-5 and its loss."""
 
 import torch
 import torch.nn.functional as F
@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 __all__ = ["BITMAPS", "RBF", "map_loss"]
 
-# Ten digits of 7x12 pixels, after Figure 3 of the paper. They are part of an alphabet, in which
-# what looks alike (0 and O, 2 and Z, 5 and S) is told apart by the bars.
+# Ten digits of 7x12 pixels, after Figure 3 of the paper. They belong to a full alphabet, in which
+# the bars distinguish look-alikes such as 0 and O, 2 and Z, 5 and S.
 DRAWINGS = """
 .#####. ...##.. .#####. ####### .#####. .#####. ..####. ####### .#####. .#####.
 ....... ..###.. ....... .....## ....... ....... .##.... .....## ##...## ##..###
@@ -30,19 +30,19 @@ BITMAPS = torch.tensor(  # (10, 84): ink is +1, paper is -1
     ]
 )
 
-# The constant j of equation 9, of which the paper only says that it is positive.
+# The constant j of equation 9. The paper requires only that it is positive.
 J = 0.1
 
 
 class RBF(nn.Module):
     """Euclidean radial basis functions around fixed codes.
 
-    Takes ``(N, 84)`` and gives logits ``(N, num_classes)``: the squared distances to the codes,
-    negated, so that as in any other network the largest is the answer. In the paper's terms a unit
-    is the negative logarithm of a Gaussian's density, so a softmax of these is its posterior.
+    Takes features ``(N, 84)`` and returns logits ``(N, num_classes)``: the negated squared
+    distances to the codes, so that the largest logit is the prediction. In the paper a unit is the
+    negative log-density of a Gaussian, so the softmax of these logits is its posterior.
 
     Args:
-        num_classes: How many of the ten codes there are, in order.
+        num_classes: Number of codes to use: the first ones of the ten.
     """
 
     codes: Tensor
@@ -57,11 +57,11 @@ class RBF(nn.Module):
 
 
 def map_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Give the paper's maximum a posteriori loss, equation 9, averaged over a batch.
+    """Return the paper's maximum a posteriori loss (equation 9), averaged over a batch.
 
-    With distances ``y`` and the right class ``d`` it is ``y_d + log(exp(-j) + sum_i exp(-y_i))``.
-    That is cross-entropy with one more class, for rubbish, whose distance is always ``j``: classes
-    that are further away than it are not pushed much further.
+    For distances ``y`` and the true class ``d`` it is ``y_d + log(exp(-j) + sum_i exp(-y_i))``.
+    This is cross-entropy with an additional rubbish class at the constant distance ``j``: wrong
+    classes that are already further away than ``j`` are hardly pushed further.
 
     Args:
         logits: Negated squared distances ``(N, K)``.

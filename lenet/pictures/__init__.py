@@ -1,4 +1,4 @@
-"""Pictures of a run, and the predictions to look at."""
+"""Pictures of a run and of predictions."""
 
 from lenet.pictures.callback import Pictures
 from lenet.pictures.predictions import PredictionWriter

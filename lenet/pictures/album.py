@@ -1,4 +1,4 @@
-"""Where pictures go: into the run's folder, its TensorBoard, and a line on the screen."""
+"""Saving pictures to the run's folder and to TensorBoard, and listing them on the screen."""
 
 import contextlib
 import os
@@ -20,16 +20,16 @@ __all__ = ["Album", "best_weights", "pictures_folder"]
 
 
 def pictures_folder(trainer: pl.Trainer) -> str | None:
-    """Give the folder that pictures go to, if any are wanted. Ask on all devices at once."""
+    """Return the folder for pictures, or None. All devices must call this together."""
     if getattr(trainer, "fast_dev_run", False) or trainer.barebones:
         return None
     return trainer.log_dir
 
 
 class Album:
-    """The pictures of a run, drawn one after the other.
+    """The pictures of a run.
 
-    A picture that cannot be drawn is reported and left out, so that the command goes on.
+    A picture that cannot be drawn causes a warning, not an error.
 
     Args:
         folder: Folder of the run.
@@ -40,7 +40,7 @@ class Album:
         self.paths: list[Path] = []
 
     def add(self, name: str, draw: Callable[..., Path | None], *args: Any) -> None:
-        """Draw a picture with a function of its path, which gives None where nothing is to see."""
+        """Draw a picture with a function that takes its path. It returns None to skip it."""
         path = self.folder / name
         try:
             drawn = draw(path, *args)
@@ -48,12 +48,12 @@ class Album:
             rank_zero_warn(f"{name} could not be drawn: {type(e).__name__}: {e}")
             drawn = None
         if drawn is None:
-            path.unlink(missing_ok=True)  # an existing picture is of other weights
+            path.unlink(missing_ok=True)  # an older picture would show different weights
         else:
             self.paths.append(drawn)
 
     def close(self, trainer: pl.Trainer) -> None:
-        """Show them in TensorBoard, and say where they are."""
+        """Add the pictures to TensorBoard, and print where they are."""
         if not self.paths:
             return
         with _board(trainer, self.folder) as board:
@@ -72,14 +72,14 @@ class Album:
 
 @contextlib.contextmanager
 def _board(trainer: pl.Trainer, folder: Path) -> Iterator[Any]:
-    """Give the training's writer for TensorBoard, or open one where the run has been logged."""
+    """Yield the training's TensorBoard writer, or open one if the run was logged."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             yield logger.experiment
             logger.experiment.flush()
             return
     if not any(folder.glob("events.out.tfevents.*")):
-        yield None  # a run that was not logged, or no run
+        yield None  # not a run, or not logged
         return
     from torch.utils.tensorboard import SummaryWriter
 
@@ -91,10 +91,10 @@ def _board(trainer: pl.Trainer, folder: Path) -> Iterator[Any]:
 def best_weights(
     trainer: pl.Trainer, model: pl.LightningModule
 ) -> Iterator[tuple[str, int | None]]:
-    """Let a model have the best weights that were kept, for as long as it is looked at.
+    """Load the best weights into a model within the ``with`` block.
 
-    Gives what they are called, and the epoch that they are of. Where none were kept, they are
-    those of the end.
+    Yields a description of the weights, and their epoch. If no best weights were saved, the
+    current weights are used and the epoch is None.
     """
     best = getattr(trainer, "best", None)
     if best is None or not os.path.isfile(best.best_model_path):

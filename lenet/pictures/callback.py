@@ -1,4 +1,4 @@
-"""The pictures of a run: made when a training or an evaluation is over."""
+"""The pictures of a run, drawn at the end of a training or an evaluation."""
 
 import signal
 from pathlib import Path
@@ -27,19 +27,19 @@ __all__ = ["Pictures"]
 
 
 class Pictures(EvaluationCallback):
-    """Leave pictures in the run's folder and in its TensorBoard.
+    """Save pictures to the run's folder and to TensorBoard.
 
-    ``fit`` leaves ``curves.png``, ``filters.png`` and ``features.png``. ``test`` leaves
-    ``test_confusion.png``, ``test_mistakes.png`` and ``test_classes.csv``, and ``validate`` the
-    same of the validation set. All are made when the training or the evaluation is over.
+    ``fit`` saves ``curves.png``, ``filters.png`` and ``features.png``. ``test`` saves
+    ``test_confusion.png``, ``test_mistakes.png`` and ``test_classes.csv``. ``validate`` saves the
+    same files for the validation set.
 
     Args:
-        curves: Whether to draw loss and accuracy by epoch, which are read from ``metrics.csv``.
+        curves: Whether to draw loss and accuracy by epoch, read from ``metrics.csv``.
         filters: Whether to draw the weights of the first layer.
-        features: Whether to draw the outputs of the layers for the first validation image.
+        features: Whether to draw the outputs of all layers for the first validation image.
         confusion: Whether to draw the confusion matrix.
-        classes: Whether to write a table of each class's precision and recall.
-        num_mistakes: Number of the most confidently wrong images to draw. With 0 none are drawn.
+        classes: Whether to write a table with the precision and recall of each class.
+        num_mistakes: Number of the most confident mistakes to draw. 0 draws none.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Pictures(EvaluationCallback):
     # Training
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Ask for the folder while all devices are here to agree on it."""
+        """Get the folder while all devices can agree on it."""
         self._folder = pictures_folder(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the results of a training, on the first device alone."""
+        """Draw the results of a training, only on the first device."""
         if not trainer.is_global_zero or self._folder is None or trainer.global_step == 0:
             return
         album = Album(self._folder)
@@ -91,7 +91,7 @@ class Pictures(EvaluationCallback):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Draw them as well if the user stopped the training; the system would not wait for it."""
+        """Draw the results after Ctrl-C, but not after SIGTERM, which leaves no time."""
         by_user = isinstance(exception, KeyboardInterrupt) and (
             getattr(exception, "signum", signal.SIGINT) == signal.SIGINT
         )
@@ -103,7 +103,7 @@ class Pictures(EvaluationCallback):
     def on_evaluation_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, dataloader: Any
     ) -> None:
-        """Start counting."""
+        """Reset the counts."""
         self._folder = pictures_folder(trainer)
         self._tally = None
         self._images = None
@@ -121,16 +121,16 @@ class Pictures(EvaluationCallback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any
     ) -> None:
         """Count a batch."""
-        # A custom step may return something else than logits, or nothing.
+        # A custom step may return something other than logits, or nothing.
         if self._tally is not None and isinstance(outputs, Tensor) and outputs.ndim == 2:
             labels = batch[1]
-            indices = batch[-1]  # not read without images to draw
+            indices = batch[-1]  # ignored if there are no images to draw
             self._tally.update(outputs, labels, indices)
 
     def on_evaluation_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, command: str
     ) -> None:
-        """Draw the results, on the first device alone."""
+        """Draw the results, only on the first device."""
         tally = self._tally
         images = self._images
         folder = self._folder
@@ -149,7 +149,7 @@ class Pictures(EvaluationCallback):
         if self.confusion:
             album.add(f"{command}_confusion.png", draw_confusion, counts, classes, run)
         if self.num_mistakes and images is not None:
-            title = f"{run}: the most confidently wrong"
+            title = f"{run}: the most confident mistakes"
             album.add(f"{command}_mistakes.png", draw_mistakes, images, mistakes, classes, title)
         if self.classes:
             album.add(f"{command}_classes.csv", write_classes, counts, classes)
@@ -181,6 +181,6 @@ def _features(path: Path, model: Any, data: ImageDataModule, title: str) -> Path
 
 
 def _network(model: nn.Module) -> nn.Module:
-    """Give the layers of a model, of whatever class: ours keep them in ``network``."""
+    """Return the layers of a model: its ``network`` if it has one, else the model itself."""
     network = getattr(model, "network", None)
     return network if isinstance(network, nn.Module) else model

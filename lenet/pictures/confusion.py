@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture, and per class as a table."""
+"""The confusion matrix as a picture, and a table of metrics per class."""
 
 import csv
 import math
@@ -17,20 +17,20 @@ from lenet.writing import atomic_write
 
 __all__ = ["draw_confusion", "per_class", "write_classes"]
 
-MAX_CLASSES_WITH_COUNTS = 40  # classes: with more, counts would be too small to read
-MAX_CONFUSIONS = 10  # most frequent confusions
+MAX_CLASSES_WITH_COUNTS = 40  # with more classes, counts would be too small to read
+MAX_CONFUSIONS = 10  # most frequent confusions to list
 
 
 def per_class(counts: Tensor) -> dict[str, Tensor]:
-    """Work out what is known of each class.
+    """Compute the metrics of each class.
 
     Args:
-        counts: Images ``(K, K)`` by class and prediction.
+        counts: Number of images ``(K, K)`` by class and prediction.
 
     Returns:
-        ``precision``, the part of its predictions that are right; ``recall``, the part of its
-        images that are found; ``f1``, the harmonic mean of both; each ``(K,)`` and NaN where there
-        is nothing to divide by; and ``support``, the number of its images.
+        ``precision``, the fraction of its predictions that are correct; ``recall``, the fraction of
+        its images that are predicted correctly; ``f1``, their harmonic mean; and ``support``, the
+        number of its images. Each is ``(K,)``, and NaN for a division by zero.
     """
     counts = counts.double()
     right, predicted, support = counts.diag(), counts.sum(dim=0), counts.sum(dim=1)
@@ -43,7 +43,7 @@ def per_class(counts: Tensor) -> dict[str, Tensor]:
 
 
 def write_classes(path: Path, counts: Tensor, classes: Sequence[str]) -> Path:
-    """Write a row a class. What cannot be told, such as recall without an image, is left empty."""
+    """Write one row per class. Undefined values, such as recall without images, are empty."""
     columns = per_class(counts)
     with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -56,10 +56,10 @@ def write_classes(path: Path, counts: Tensor, classes: Sequence[str]) -> Path:
 
 
 def draw_confusion(path: Path, counts: Tensor, classes: Sequence[str], title: str) -> Path:
-    """Draw images ``(K, K)`` by class (rows) and prediction (columns).
+    """Draw the number of images ``(K, K)`` by class (rows) and prediction (columns).
 
-    Right ones are blue, wrong ones red, the darker the more of the class's images. The most
-    frequent confusions are listed beside, since among many classes they are hard to find.
+    Correct predictions are blue and mistakes red; darker means more of the images of a class. The
+    most frequent confusions are listed next to it, since they are hard to find among many classes.
     """
     number = len(classes)
     has_counts = number <= MAX_CLASSES_WITH_COUNTS
@@ -83,7 +83,7 @@ def _draw_matrix(axis: Axes, counts: Tensor, names: list[str], cell: float) -> N
     number = len(names)
     shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
     wrong = shares.clone().fill_diagonal_(0)
-    # Errors are few where a network is good: their root, and the worst of them full red.
+    # A good network makes few errors, so their square root is shown, scaled to the largest.
     depth = (wrong / wrong.max().clamp(min=0.02)).sqrt() * 0.9
     hue = torch.tensor(to_rgb(RED)).expand(number, number, 3).clone()
     hue[range(number), range(number)] = torch.tensor(to_rgb(BLUE))

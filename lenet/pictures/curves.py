@@ -17,10 +17,10 @@ STAGES = {"train": ("training", BLUE), "val": ("validation", RED)}
 
 
 def read_curves(metrics: Path) -> dict[str, Curve]:
-    """Read the curves out of a ``metrics.csv``.
+    """Read the curves from a ``metrics.csv``.
 
     Returns:
-        For each of ``train/loss`` and the like that is there, its epochs and values.
+        Epochs and values of each metric in the file, such as ``train/loss``.
     """
     with metrics.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -36,10 +36,10 @@ def draw_curves(path: Path, curves: dict[str, Curve], title: str, best: int | No
     """Draw loss and accuracy side by side.
 
     Args:
-        path: Where to.
+        path: PNG file to write.
         curves: Epochs and values by name.
-        title: What they are of.
-        best: Epoch of the weights that were kept, if any were.
+        title: Title of the picture.
+        best: Epoch of the saved weights, or None to mark no epoch.
     """
     names = [name for name in ("loss", "accuracy") if any(key.endswith(name) for key in curves)]
 

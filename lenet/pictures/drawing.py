@@ -1,4 +1,4 @@
-"""What all pictures of a run share: style, names that can be drawn, mosaics, and saving."""
+"""Shared functions of all pictures: style, fonts, mosaics and saving."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -34,8 +34,8 @@ GRAY = "#8c8c8c"
 BLUE = "#2f6690"
 RED = "#c8553d"
 DPI = 120
-# Fonts with Chinese, Japanese and Korean, of which a machine may have one: the others are tried
-# where matplotlib's own lacks a character.
+# Common fonts with Chinese, Japanese and Korean characters. matplotlib uses those that are
+# installed for characters that its own font lacks.
 CJK = (
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "IPAexGothic", "WenQuanYi Micro Hei"),
     *("WenQuanYi Zen Hei", "Droid Sans Fallback", "Hiragino Sans", "PingFang SC", "Yu Gothic"),
@@ -51,7 +51,7 @@ def _fonts() -> tuple[str, ...]:
 
 @cache
 def _drawable() -> frozenset[int]:
-    """The characters that some font has."""
+    """Return the code points that at least one of the fonts can draw."""
     paths = [font_manager.findfont(name) for name in _fonts()]
     return frozenset(code for path in paths for code in font_manager.get_font(path).get_charmap())
 
@@ -82,30 +82,30 @@ def _style() -> Any:
 
 
 def draw(path: Path, size: tuple[float, float], picture: Callable[[Figure], None]) -> Path:
-    """Draw a picture in the style of all, and put its file in place when it is whole.
+    """Draw a picture in the common style, and write its file atomically.
 
     Args:
-        path: Where it goes, as PNG.
+        path: PNG file to write.
         size: Width and height in inches.
         picture: Draws on the figure.
     """
     with mpl.rc_context(_style()), warnings.catch_warnings():
-        # A character that no font has is a box: the user's terminal need not hear of it.
+        # matplotlib draws a box for a character that no font has, and warns.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=size, layout="constrained")
         picture(figure)
         with atomic_write(path) as part:
-            # Cut to what was drawn, so that nothing is cut off.
+            # Fits the page to the drawing, so that nothing is cut off.
             figure.savefig(part, dpi=DPI, format="png", bbox_inches="tight", pad_inches=0.12)
     return path
 
 
 def drawable_names(names: Sequence[str], otherwise: str | None = None) -> list[str]:
-    """Give names of classes as they can be drawn: by number where no font has a character.
+    """Replace names of classes that no font can draw.
 
     Args:
         names: The names.
-        otherwise: What is drawn instead of one that cannot be. By default "class" and its number.
+        otherwise: Replacement for such names. By default "class" and its index.
     """
     return [
         name if name.strip() and set(map(ord, name)) <= _drawable() else otherwise or f"class {i}"
@@ -114,17 +114,17 @@ def drawable_names(names: Sequence[str], otherwise: str | None = None) -> list[s
 
 
 def shortened(name: str, length: int) -> str:
-    """Cut a name off where it is longer than so many characters."""
+    """Shorten a name to at most ``length`` characters."""
     return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
 
 
 def layer_name(name: str) -> str:
-    """Give a layer's name in its network, or its number there where it has none."""
+    """Return the name of a layer, or its index in the network if it has no name."""
     return f"layer {name}".strip() if name.isdigit() or not name else name
 
 
 def mosaic(images: Tensor, columns: int, gap: int = 1, fill: float = float("nan")) -> Tensor:
-    """Lay images ``(N, H, W, ...)`` out in rows, with gaps between them.
+    """Arrange images ``(N, H, W, ...)`` in rows, with gaps between them.
 
     Returns:
         One image ``(rows * (H + gap) - gap, columns * (W + gap) - gap, ...)``.
@@ -146,9 +146,9 @@ def show_image(axis: Axes, image: Tensor, **kwargs: Any) -> Any:
 
 
 def to_rgb(images: Tensor) -> Tensor:
-    """Bring images ``(N, C, H, W)`` in 0..255 to what is shown, ``(N, H, W, 3)`` in [0, 1].
+    """Convert images ``(N, C, H, W)`` in 0..255 to RGB ``(N, H, W, 3)`` in [0, 1].
 
-    Of more channels than three, the first three are shown; two are shown by their mean.
+    If there are more than three channels, the first three are shown. Two channels are averaged.
     """
     channels = images.shape[1]
     images = images.float() / 255

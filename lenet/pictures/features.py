@@ -1,4 +1,4 @@
-"""What the layers make of one image, from left to right as in LeCun's figures."""
+"""The outputs of all layers for one image, from left to right as in LeCun's figures."""
 
 import math
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ MAX_MAPS = 16
 MAX_UNITS = 1024
 MAX_CLASSES = 10
 HEIGHT = 4.6  # inches
-# They have weights but are no layers: the maps after them are those of the layer before.
+# These have weights but do not count as layers: their output replaces that of the layer before.
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 _NORMS += (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 _POOLINGS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
@@ -51,7 +51,7 @@ class LayerOutput:
 
     Args:
         name: Name of the layer.
-        values: Its first maps ``(M, H, W)``, or its units ``(U,)``, after its nonlinearity.
+        values: Its first maps ``(M, H, W)``, or its units ``(U,)``, after the activation function.
         shape: Shape of all maps or units.
     """
 
@@ -67,15 +67,15 @@ def layer_outputs(
 
     Args:
         model: The model to call.
-        network: The part of it whose layers are recorded.
-        image: As the model takes it, ``(1, C, H, W)``.
+        network: The part of the model whose layers are recorded.
+        image: Normalized image ``(1, C, H, W)``.
 
     Returns:
-        The outputs of all layers that have weights or pool, in the order in which they are called,
-        but for the last, if it gives the logits; and the logits ``(K,)``.
+        The outputs of all layers with weights and all pooling layers, in the order of their calls,
+        without the last one if it returns the logits; and the logits ``(K,)``.
     """
     recorded: list[LayerOutput] = []
-    latest: list[Tensor] = []  # of each layer: a nonlinearity after it takes this very tensor
+    latest: list[Tensor] = []  # output of each layer: an activation function takes this very tensor
     names = {module: layer_name(name) for name, module in network.named_modules()}
 
     def record(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -90,7 +90,7 @@ def layer_outputs(
             recorded.append(LayerOutput(names[module], values, shape))
             latest.append(output)
             return
-        for i in reversed(range(len(recorded))):  # not always of the last layer
+        for i in reversed(range(len(recorded))):  # not always that of the last layer
             if inputs and inputs[0] is latest[i] and shape == recorded[i].shape:
                 recorded[i].values = values
                 latest[i] = output
@@ -112,7 +112,7 @@ def layer_outputs(
 
 
 def evenly_spaced(layers: list[LayerOutput]) -> list[LayerOutput]:
-    """Choose from many layers: the first, the last, and others at equal distances in between."""
+    """Select at most ``MAX_LAYERS`` layers, evenly spaced, including the first and the last."""
     if len(layers) <= MAX_LAYERS:
         return layers
     places = [round(i * (len(layers) - 1) / (MAX_LAYERS - 1)) for i in range(MAX_LAYERS)]
@@ -136,7 +136,7 @@ def draw_features(
         layers: Outputs of the layers.
         logits: Output of the network, ``(K,)``.
         classes: Names of the classes.
-        truth: Class of the image, as it is to be spelled.
+        truth: Class of the image.
         title: Title of the picture.
     """
     layers = evenly_spaced(layers)
@@ -163,10 +163,10 @@ def draw_features(
 
 def _tile(layer: LayerOutput) -> Tensor:
     values = layer.values
-    # One scale for all maps of a layer. A few bright spots must not leave the others dark.
+    # All maps of a layer share a scale. The quantile keeps bright spots from darkening the rest.
     low, high = values.min(), values.flatten().quantile(0.985 if values.ndim == 3 else 1.0)
     values = ((values - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
-    if values.ndim == 1:  # units, in rows that are full if they can be
+    if values.ndim == 1:  # units, in full rows if possible
         count = len(values)
         fit = [n for n in range(1, count + 1) if count % n == 0 and 1 <= count / n**2 <= 4]
         columns = max(fit, default=max(1, math.isqrt(count // 2)))

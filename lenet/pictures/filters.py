@@ -1,4 +1,4 @@
-"""What the first layer looks for: its kernels, or the weights of its units, as images."""
+"""The weights of the first layer as images: its kernels, or the weights of its units."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ MAX_FILTERS = 64
 def first_filters(
     network: nn.Module, in_channels: int, image_size: int
 ) -> tuple[str, str, Tensor] | None:
-    """Find the weights of the first layer that sees the image.
+    """Find the weights of the first layer that receives the image.
 
     Args:
         network: The network.
@@ -23,8 +23,8 @@ def first_filters(
         image_size: Its height and width.
 
     Returns:
-        The layer's name, whether they are ``kernels`` or ``units``, and their weights
-        ``(N, C, H, W)``; or nothing if there are none that can be looked at.
+        The layer's name, either ``kernels`` or ``units``, and their weights ``(N, C, H, W)``; or
+        None if the layer's weights cannot be shown as images.
     """
     for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d):
@@ -40,9 +40,9 @@ def first_filters(
 
 
 def draw_filters(path: Path, name: str, kind: str, weights: Tensor, title: str) -> Path:
-    """Draw weights ``(N, C, H, W)``: of gray images by their sign, of color ones as colors."""
+    """Draw weights ``(N, C, H, W)``: colored by sign for gray images, in RGB for color images."""
     count, channels, height, width = weights.shape
-    # Of many, the strongest: of a layer of units some may have learned nothing.
+    # Shows only the strongest of many, since some units may have learned nothing.
     order = weights.flatten(1).norm(dim=1).argsort(descending=True)[:MAX_FILTERS].sort().values
     weights = weights[order].float().cpu()
     limit = float(weights.abs().flatten().quantile(0.998)) if weights.numel() < 1e7 else 1.0
@@ -72,6 +72,6 @@ def draw_filters(path: Path, name: str, kind: str, weights: Tensor, title: str) 
 
 
 def _columns(count: int) -> int:
-    """Lay so many out in rows that are full, if they can be."""
+    """Return the number of columns that fills all rows, if possible."""
     fit = [columns for columns in range(4, 13) if count % columns == 0]
     return min(fit, key=lambda columns: abs(columns - (1.5 * count) ** 0.5), default=min(count, 8))

@@ -1,4 +1,4 @@
-"""The images that a network got most confidently wrong."""
+"""The most confident mistakes of a network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def draw_mistakes(
     classes: Sequence[str],
     title: str,
 ) -> Path | None:
-    """Draw mistakes, each with truth, prediction, confidence and the image's index.
+    """Draw mistakes, each with its class, prediction, confidence and index.
 
     Args:
         path: PNG file to write. Without mistakes, nothing is written.
@@ -39,7 +39,7 @@ def draw_mistakes(
         Tile(
             image,
             title=f"is {names[mistake.label]}",
-            mistake=f"said {names[mistake.prediction]}, {_percent(mistake.confidence)}",
+            mistake=f"predicted {names[mistake.prediction]}, {_percent(mistake.confidence)}",
             caption=f"no. {mistake.image_index}",
         )
         for image, mistake in zip(shown, mistakes, strict=True)
@@ -49,5 +49,5 @@ def draw_mistakes(
 
 
 def _percent(confidence: float) -> str:
-    """Write a confidence, never as 100 %, which would be a certainty."""
+    """Format a confidence. It is never rounded to 100 %."""
     return f"{min(confidence, 0.9999):.2%}" if confidence > 0.995 else f"{confidence:.1%}"

@@ -1,4 +1,4 @@
-"""What ``predict`` leaves of your images: each as it was given, beside what the network saw."""
+"""The output of ``predict`` for your images: each file next to the image that the network saw."""
 
 import sys
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from lenet.pictures.sheet import Tile, draw_sheet
 
 __all__ = ["SIDE", "draw_pairs", "print_left_out", "print_predictions"]
 
-THUMBNAIL_SIZE = 240  # pixels of its height and width
-MAX_PRINTED = 10  # predictions
+THUMBNAIL_SIZE = 240  # pixels: height and width
+MAX_PRINTED = 10  # predictions on the screen
 PAIRS_PER_ROW = 4
 SIDE = 1.7  # inches
 
@@ -26,7 +26,7 @@ SIDE = 1.7  # inches
 def draw_pairs(
     path: Path, files: Sequence[str], seen: Tensor, predictions: Sequence[str]
 ) -> Path | None:
-    """Draw each file beside the image ``(C, H, W)`` in 0..255 that the network saw of it."""
+    """Draw each file next to the image ``(C, H, W)`` in 0..255 that the network saw."""
     tiles = []
     for i, (file, image, prediction) in enumerate(zip(files, seen, predictions, strict=True)):
         [name] = drawable_names([display_path(Path(file).name)], f"no. {i}")
@@ -36,7 +36,7 @@ def draw_pairs(
 
 
 def _thumbnail(file: str) -> Image.Image:
-    """Make a small picture of a file, as it was given. What is transparent is checkered."""
+    """Return a small picture of a file. Transparent areas are checkered."""
     try:
         with open_image(file, 2 * THUMBNAIL_SIZE) as image:
             small = ImageOps.exif_transpose(image)
@@ -47,7 +47,7 @@ def _thumbnail(file: str) -> Image.Image:
             small = Image.fromarray(bytes_.numpy())
         small = small.convert("RGBA")
         small.thumbnail((THUMBNAIL_SIZE, THUMBNAIL_SIZE), reducing_gap=2.0)
-    except Exception:  # it was there when it was predicted
+    except Exception:  # changed or deleted since it was predicted
         return Image.new("RGB", (THUMBNAIL_SIZE, THUMBNAIL_SIZE), "silver")
     if max(small.size) < THUMBNAIL_SIZE:
         factor = THUMBNAIL_SIZE // max(small.size)
@@ -61,7 +61,7 @@ def _thumbnail(file: str) -> Image.Image:
 
 
 def print_predictions(user_images: UserImages, predictions: Sequence[str]) -> None:
-    """Print the first predictions, and what was left out."""
+    """Print the first predictions and the skipped images."""
     predicted = len(user_images)
     left_out = len(user_images.left_out)
     print(f"Predicted {predicted:,} of {predicted + left_out:,} images:")
@@ -73,6 +73,6 @@ def print_predictions(user_images: UserImages, predictions: Sequence[str]) -> No
 
 
 def print_left_out(user_images: UserImages) -> None:
-    """Print on standard error which images were left out, each with the reason."""
+    """Print the skipped images to standard error, each with the reason."""
     for file, reason in user_images.left_out:
-        print(printable(f"lenet: {display_path(file)}: left out: {reason}"), file=sys.stderr)
+        print(printable(f"lenet: {display_path(file)}: skipped: {reason}"), file=sys.stderr)

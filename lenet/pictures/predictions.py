@@ -1,4 +1,4 @@
-"""What ``predict`` leaves: a table of all predictions, and ten images to look at."""
+"""The output of ``predict``: a table of all predictions and a few images."""
 
 import csv
 import re
@@ -23,27 +23,25 @@ from lenet.writing import atomic_write
 
 __all__ = ["PredictionWriter"]
 
-MIN_SIZE = 280  # pixels: height of a saved image, so that a person can see it
+MIN_SIZE = 280  # pixels: saved images are enlarged to at least this height
 COLUMNS = 5
 SIDE = 1.7  # inches
 
 
 class PredictionWriter(pl.Callback):
-    """Write predictions into the run's folder: a table, some random images, a contact sheet.
+    """Write predictions to the run's folder: a table, some images and a contact sheet.
 
-    ``predictions.csv`` has a row for each image: its index, its file if it has one, its label, the
-    prediction, the confidence, and the probability of every class, in [0, 1]. The images are
-    ``predictions/<index>_predicted_<class>.png``, and together, with the wrong ones marked, they
-    are the contact sheet ``predictions.png``. ``predictions.json`` has the checkpoint and the data
-    that were used.
+    ``predictions.csv`` has one row per image: its index, file, label, prediction, confidence, and
+    the probability of every class, in [0, 1]. The images are
+    ``predictions/<index>_predicted_<class>.png``. The contact sheet ``predictions.png`` shows them
+    together and marks mistakes. ``predictions.json`` has the checkpoint and the data.
 
-    For your own images, the same goes into the folder ``own``, with each image's path and without
-    a label. The sheet has each image beside what the network saw of it.
+    For your images, the same files go to the subfolder ``own``, with the path of each image and
+    without labels. The contact sheet shows each image next to what the network saw.
 
     Args:
-        num_images: Number of images to save: of the test images random ones, by the seed of the
-            run; of your own images the first. By default 10 of the test images, or up to 100 of
-            your own.
+        num_images: Number of images to save: random ones of the test images, or the first of your
+            images. By default 10 test images, or up to 100 of your images.
     """
 
     def __init__(self, num_images: int | None = None):
@@ -53,7 +51,7 @@ class PredictionWriter(pl.Callback):
         self._batches: list[tuple[Tensor, Tensor]] = []  # indices and probabilities
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget what was predicted before."""
+        """Clear earlier predictions."""
         self._batches.clear()
 
     def on_predict_batch_end(
@@ -65,11 +63,11 @@ class PredictionWriter(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep a batch's indices and probabilities."""
+        """Store the indices and probabilities of a batch."""
         self._batches.append((batch[-1], outputs))
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Bring the devices' batches together and write."""
+        """Gather the batches of all devices and write the results."""
         folder = trainer.log_dir
         data = getattr(trainer, "datamodule", None)
         columns = [torch.cat(column).cpu() for column in zip(*self._batches, strict=True)]
@@ -98,7 +96,7 @@ class PredictionWriter(pl.Callback):
             origin["data"] = str(data.predict_path)
             self._write_user_images(run, data, user_images, probabilities)
         write_json(run / "predictions.json", origin)
-        print("See")
+        print("Results in")
         for name in ("predictions.csv", "predictions.png", "predictions"):
             print(f"  {runs.short_path(run / name)}")
 
@@ -123,7 +121,7 @@ class PredictionWriter(pl.Callback):
         right = predicted == labels
         truths = [classes[label] for label in labels[chosen]]
         draw_predictions(run / "predictions.png", images, titles, truths, right[chosen].tolist())
-        print(f"Predicted {len(indices):,} images, {int(right.sum()):,} of them right.")
+        print(f"Predicted {len(indices):,} images, {int(right.sum()):,} of them correctly.")
 
     def _write_user_images(
         self, run: Path, data: ImageDataModule, user_images: UserImages, probabilities: Tensor
@@ -142,7 +140,7 @@ class PredictionWriter(pl.Callback):
 
 
 def prediction_titles(classes: Sequence[str], probabilities: Tensor) -> list[str]:
-    """Give the predicted class of each image, with its confidence, such as ``7 (99.1%)``."""
+    """Return the predicted class of each image with its confidence, such as ``7 (99.1%)``."""
     confidence, predicted = (column.tolist() for column in probabilities.max(dim=1))
     return [f"{classes[i]} ({p:.1%})" for i, p in zip(predicted, confidence, strict=True)]
 
@@ -155,7 +153,7 @@ def write_table(
     probabilities: Tensor,
     names: Sequence[str] | None = None,
 ) -> None:
-    """Write a row an image, with its name and label if it has them; put it in place when whole."""
+    """Write one row per image atomically, with its name and label if it has them."""
     confidence, predicted = (column.tolist() for column in probabilities.max(dim=1))
     with atomic_write(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -177,14 +175,14 @@ def write_table(
 
 
 def write_images(folder: Path, images: Tensor, indices: list[int], names: list[str]) -> None:
-    """Save images ``(N, C, H, W)`` in 0..255 as PNG, enlarged, in place of an earlier choice."""
+    """Save images ``(N, C, H, W)`` in 0..255 as enlarged PNG files, replacing earlier ones."""
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*_predicted_*.png"):
         old.unlink()
     factor = max(1, -(-MIN_SIZE // images.shape[-2])) if len(images) else 1
     for image, index, name in zip(images, indices, names, strict=True):
         large = image.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
-        # A file's name has no more than 255 bytes.
+        # Most file systems limit names to 255 bytes.
         class_name = re.sub(r"[^\w.+-]+", "-", name).encode()[:150].decode(errors="ignore")
         save_image(large.float() / 255, folder / f"{index}_predicted_{class_name}.png")
 
@@ -196,14 +194,14 @@ def draw_predictions(
     truths: Sequence[str],
     right: Sequence[bool],
 ) -> Path | None:
-    """Draw images ``(N, C, H, W)`` in 0..255 with what was predicted, the wrong ones in red.
+    """Draw images ``(N, C, H, W)`` in 0..255 with their predictions, mistakes in red.
 
     Args:
         path: PNG file to write. Without images, nothing is written.
         images: The images.
-        titles: What was predicted of each.
-        truths: Their classes.
-        right: Whether each was predicted right.
+        titles: The prediction for each image.
+        truths: The class of each image.
+        right: Whether each prediction is correct.
     """
     tiles = [
         Tile(image, title)

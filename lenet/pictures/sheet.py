@@ -1,4 +1,4 @@
-"""A sheet of small pictures with titles: of predictions, of your images, of mistakes."""
+"""A contact sheet: small pictures with titles, for predictions and mistakes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from lenet.pictures.drawing import DPI, GRAY, INK, RED, draw, to_rgb
 
 __all__ = ["Tile", "draw_sheet"]
 
-MAX_PIXELS = 2**16 - 1  # height of a picture that matplotlib can draw
+MAX_PIXELS = 2**16 - 1  # maximum height of a picture in matplotlib
 # Inches.
 GAP = 0.08  # between two images
 GROUP_GAP = 0.14  # added between two groups
@@ -25,10 +25,10 @@ HEADING = 0.3
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture of a sheet, and the text around it.
+    """A picture in a contact sheet, with text around it.
 
     Args:
-        image: Bytes ``(C, H, W)``, or an image.
+        image: An image, or values ``(C, H, W)`` in 0..255.
         title: Text above it.
         color: Color of the title.
         mistake: A second line above it, in red.
@@ -54,16 +54,16 @@ def draw_sheet(
 ) -> Path | None:
     """Draw pictures in rows, as many as fit into one file.
 
-    All are drawn on one pair of axes, in inches: axes for each, or matplotlib's own layout, take
-    minutes for 1,000 images.
+    All pictures share one pair of axes in inches, since separate axes or matplotlib's layout engine
+    would take minutes for 1,000 images.
 
     Args:
         path: PNG file to write.
         tiles: The pictures. Without any, nothing is written.
         columns: Number of pictures in a row.
         side: Height and width of a picture, in inches.
-        heading: Text above all.
-        group: Number of neighbors that belong together: their groups are further apart.
+        heading: Text above all pictures.
+        group: Number of adjacent pictures that belong together. Gaps between groups are wider.
 
     Returns:
         The file, if one was written.
@@ -75,7 +75,7 @@ def draw_sheet(
     below = LINE if any(tile.caption for tile in tiles) else 0.0
     height = above + side + below + GAP
     top = HEADING if heading else 0.0
-    max_rows = int((MAX_PIXELS / DPI - top - 1) // height)  # less an inch for the margin
+    max_rows = int((MAX_PIXELS / DPI - top - 1) // height)  # minus an inch for the margin
     tiles = tiles[: max_rows * columns]
     rows = -(-len(tiles) // columns)
     total_width = columns * (side + GAP) + (columns - 1) // group * GROUP_GAP - GAP
@@ -98,10 +98,10 @@ def draw_sheet(
 
 
 def _draw_tile(axes: Axes, tile: Tile, left: float, bottom: float, side: float) -> None:
-    """Draw a picture with its lower left corner at a place, in inches."""
+    """Draw a picture with its lower left corner at a position in inches."""
     image = to_rgb(tile.image[None])[0] if isinstance(tile.image, Tensor) else tile.image
     extent = (left, left + side, bottom, bottom + side)
-    # Smaller where an image has more pixels than the sheet, otherwise with sharp pixels.
+    # Antialiased if the image has more pixels than the sheet, otherwise with sharp pixels.
     axes.imshow(np.asarray(image), extent=extent, interpolation="antialiased")
     if tile.framed:
         style = {"fill": False, "edgecolor": RED, "linewidth": 3, "clip_on": False}

@@ -1,4 +1,4 @@
-"""The counting of an evaluation: a confusion matrix, and the worst mistakes."""
+"""The confusion matrix and the most confident mistakes of an evaluation."""
 
 import warnings
 from typing import NamedTuple
@@ -28,15 +28,15 @@ class Mistake(NamedTuple):
 
 
 def _concatenate(states: Tensor) -> Tensor:
-    """Put the states of all devices ``(D, N, ...)`` one after the other."""
+    """Concatenate the states of all devices ``(D, N, ...)``."""
     return states.flatten(0, 1)
 
 
 class WorstMistakes(Metric):
-    """The wrong predictions of the highest confidence, in one pass and on their device.
+    """The most confident wrong predictions, collected in one pass on the device.
 
     Args:
-        number: Number of mistakes to keep. No more are held at any time.
+        number: Maximum number of mistakes to keep.
     """
 
     full_state_update = False
@@ -46,13 +46,13 @@ class WorstMistakes(Metric):
     def __init__(self, number: int):
         super().__init__()
         self.number = number
-        # A confidence of -1 is no mistake. Of one size, so that devices can exchange them.
+        # -1 means no mistake. The size is fixed, so that devices can exchange the states.
         self.add_state("confidence", torch.full((number,), -1.0), _concatenate)
         empty = torch.zeros(number, 3, dtype=torch.long)
         self.add_state("index_label_prediction", empty, _concatenate)
 
     def update(self, logits: Tensor, labels: Tensor, indices: Tensor) -> None:
-        """Take in a batch: logits ``(N, K)``, labels ``(N,)`` and the images' indices ``(N,)``."""
+        """Add a batch: logits ``(N, K)``, labels ``(N,)`` and indices of the images ``(N,)``."""
         confidence, predicted = logits.float().softmax(dim=1).max(dim=1)
         confidence = confidence.where(predicted != labels, -1.0)
         confidence = torch.cat([self.confidence, confidence])
@@ -63,18 +63,18 @@ class WorstMistakes(Metric):
         self.index_label_prediction = rows[order]
 
     def compute(self) -> list[Mistake]:
-        """Give the mistakes, the most confident first."""
+        """Return the mistakes, most confident first."""
         rows = zip(self.confidence.tolist(), self.index_label_prediction.tolist(), strict=True)
         mistakes = [Mistake(confidence, *row) for confidence, row in rows if confidence >= 0]
         return sorted(mistakes, key=lambda m: (-m.confidence, m.image_index))[: self.number]
 
 
 class Tally:
-    """What an evaluation counts as it goes, on its device.
+    """The counts of an evaluation, on its device.
 
     Args:
         num_classes: Number of classes.
-        num_mistakes: Number of mistakes to keep, or 0 for none.
+        num_mistakes: Maximum number of mistakes to keep. 0 keeps none.
         device: Device of the logits.
     """
 
@@ -83,18 +83,18 @@ class Tally:
         self._mistakes = WorstMistakes(num_mistakes).to(device) if num_mistakes else None
 
     def update(self, logits: Tensor, labels: Tensor, indices: Tensor) -> None:
-        """Count a batch: logits ``(N, K)``, labels ``(N,)`` and the images' indices ``(N,)``."""
+        """Add a batch: logits ``(N, K)``, labels ``(N,)`` and indices of the images ``(N,)``."""
         self._counts.update(logits, labels)
         if self._mistakes is not None:
             self._mistakes.update(logits, labels, indices)
 
     def compute(self) -> tuple[Tensor, list[Mistake]]:
-        """Give the images ``(K, K)`` by class and prediction, and the worst mistakes.
+        """Return the number of images ``(K, K)`` by class and prediction, and the mistakes.
 
-        To be called on all devices at once, which add up their counts.
+        All devices must call this together, since it sums their counts.
         """
         with warnings.catch_warnings():
-            # A device that had no image to count is warned of.
+            # torchmetrics warns if a device had no images.
             warnings.filterwarnings("ignore", message="The ``compute`` method")
             mistakes = self._mistakes.compute() if self._mistakes is not None else []
             return self._counts.compute().cpu(), mistakes

@@ -1,6 +1,6 @@
-"""Run folders, and the reading of what is in them.
+"""Run folders, and reading their files.
 
-Importing this room does not import PyTorch.
+Importing this package does not import PyTorch.
 """
 
 from lenet.runs.configs import read_config

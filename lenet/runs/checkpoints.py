@@ -1,7 +1,7 @@
 """Reading checkpoints.
 
-Weights to give away are safetensors, which hold no code. A ``.ckpt`` is of your own runs; it is
-read with ``weights_only=True``. Both name classes, which ``trusted_names`` allows or refuses.
+To share weights, use safetensors files, which cannot contain code. ``.ckpt`` files are for your
+runs and are loaded with ``weights_only=True``. Both name classes, which ``trusted_names`` checks.
 """
 
 import pickle
@@ -32,7 +32,7 @@ __all__ = [
 
 COUNTS = {"num_classes": "classes", "in_channels": "channels"}
 _KEYS = {"model": "hyper_parameters", "data": "datamodule_hyper_parameters"}
-# What zipfile and PyTorch raise for damaged files: seen on 3,000 with a few bytes changed.
+# What zipfile and PyTorch raise for damaged files, found by changing a few bytes in 3,000 files.
 _DAMAGED = (
     AttributeError,
     EOFError,
@@ -47,14 +47,14 @@ _DAMAGED = (
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a checkpoint without running anything in it. Its tensors stay on disk until used.
+    """Read a checkpoint without running code from it. Tensors stay on disk until used.
 
     Args:
-        path: A Lightning checkpoint, or safetensors, which has weights and no training progress.
+        path: A Lightning checkpoint, or a safetensors file, which has no training progress.
 
     Raises:
-        UserError: If the file is damaged, has more than tensors and plain values, or does not
-            describe a model of lenet.
+        UserError: If the file is damaged, contains more than tensors and plain values, or does not
+            name its model.
     """
     checkpoint = read_safely(path)
     if (
@@ -66,8 +66,8 @@ def read(path: Path) -> dict[str, Any]:
         or not isinstance(model.get("_class_path"), str)
     ):
         raise UserError(
-            f"--ckpt_path {path}: not a checkpoint of lenet: it does not name the model that its "
-            "weights belong to."
+            f"--ckpt_path {path}: not a checkpoint of lenet: it does not name its model. Use one "
+            "that lenet fit saved."
         )
     for group, key in _KEYS.items():
         if isinstance(saved := checkpoint.get(key), dict):
@@ -81,28 +81,28 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def read_safely(path: Path) -> Any:
-    """Read a file of ``torch.save`` or of safetensors, whatever is in it, and run no code.
+    """Read any ``torch.save`` or safetensors file without running code from it.
 
     Raises:
-        UserError: If it is damaged, has more than tensors and plain values, or its callbacks name
-            files outside of their run.
+        UserError: If it is damaged, contains more than tensors and plain values, or its callbacks
+            name files outside of their run.
     """
     if path.suffix == ".safetensors":
         return read_weights(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:  # by its checksums, which PyTorch does not check
+            if archive.testzip() is not None:  # verifies checksums, which PyTorch does not
                 raise zipfile.BadZipFile
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as e:
         raise UserError(
-            f"--ckpt_path {path}: refused, because it has more in it than tensors and plain "
-            "values, which could run code when it is loaded."
+            f"--ckpt_path {path}: refused, because it contains more than tensors and plain values "
+            "and could run code when it is loaded."
         ) from e
     except _DAMAGED as e:
         raise UserError(
-            f"--ckpt_path {path}: not a whole checkpoint. It may be cut off, or something else. "
-            "Take another: best, last, a run's folder or a file."
+            f"--ckpt_path {path}: damaged, incomplete or not a checkpoint. Use another one: best, "
+            "last, a run's folder or a file."
         ) from e
     if isinstance(content, dict):
         _check_callback_paths(content.get("callbacks"), path)
@@ -112,7 +112,7 @@ def read_safely(path: Path) -> Any:
 def _check_callback_paths(callbacks: Any, path: Path) -> None:
     """Refuse callbacks whose paths lead out of their folder.
 
-    ModelCheckpoint deletes what it takes for older weights of its own.
+    ModelCheckpoint deletes the files at these paths when it saves newer weights.
     """
     for state in callbacks.values() if isinstance(callbacks, dict) else ():
         for name, value in state.items() if isinstance(state, dict) else ():
@@ -129,13 +129,13 @@ def _check_callback_paths(callbacks: Any, path: Path) -> None:
 def class_specs(
     checkpoint: dict[str, Any], classes: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Give the class paths and arguments of a checkpoint's model and data.
+    """Return the class paths and arguments of a checkpoint's model and data.
 
     Args:
-        checkpoint: The checkpoint, read.
-        classes: Classes that are chosen instead, such as ``{"model.optimizer": "SGD"}``. What the
-            checkpoint says of another class is left out: jsonargparse would keep the values of
-            arguments that happen to have the same name, AdamW's decay as SGD's.
+        checkpoint: The loaded checkpoint.
+        classes: Classes that the user chose instead, such as ``{"model.optimizer": "SGD"}``. The
+            checkpoint's arguments for a different class are dropped, since jsonargparse would keep
+            those with the same name, such as AdamW's weight_decay for SGD.
     """
     specs: dict[str, Any] = {}
     for group, key in _KEYS.items():
@@ -157,15 +157,15 @@ def class_specs(
 
 
 def trained_sizes(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Give the numbers of classes and channels that a checkpoint's model was trained for."""
+    """Return the numbers of classes and channels of a checkpoint's model."""
     return {name: checkpoint[_KEYS["model"]].get(name) for name in COUNTS}
 
 
 def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None:
-    """Refuse weights that do not fit a model, by the first that does not.
+    """Refuse weights that do not fit a model.
 
     Raises:
-        UserError: With its name and both shapes.
+        UserError: With the name and both shapes of the first weight that does not fit.
     """
     saved = checkpoint["state_dict"]
     expected = model.state_dict()
@@ -174,14 +174,14 @@ def check_fits(checkpoint: dict[str, Any], model: nn.Module, path: Path) -> None
         model_shape = tuple(expected[name].shape) if name in expected else "missing"
         if saved_shape != model_shape:
             raise UserError(
-                f"--ckpt_path {path}: does not fit {type(model).__name__} with these options. "
-                f"{name} is {saved_shape} in the checkpoint and {model_shape} in the model. Leave "
-                "out the --model and --data options that differ from the training's."
+                f"--ckpt_path {path}: does not fit {type(model).__name__} with these options: "
+                f"{name} is {saved_shape} in the checkpoint and {model_shape} in the model. Remove "
+                "the --model and --data options that differ from the training."
             )
 
 
 def load_weights(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
-    """Load a checkpoint's weights, where no loop of Lightning's does.
+    """Load a checkpoint's weights for commands that do not use Lightning's loops.
 
     Raises:
         UserError: If they do not fit the model.
@@ -189,5 +189,5 @@ def load_weights(model: nn.Module, checkpoint: dict[str, Any], path: Path) -> No
     check_fits(checkpoint, model, path)
     try:
         model.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as e:  # of the same shape, but sparse
+    except RuntimeError as e:  # such as sparse tensors of the right shape
         raise UserError(f"--ckpt_path {path}: its weights cannot be loaded ({e}).") from e

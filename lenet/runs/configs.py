@@ -1,4 +1,4 @@
-"""Reading a config, without looking into what its options mean."""
+"""Reading configs, without interpreting their options."""
 
 import difflib
 import os
@@ -15,14 +15,14 @@ __all__ = ["flatten_groups", "read_config", "values_by_option"]
 
 
 def read_config(config: str | Path, name: str = "") -> dict[str, Any]:
-    """Read a config, a file or the YAML itself, without looking into what its options mean.
+    """Read the options of a config.
 
     Args:
-        config: The file, or the YAML.
+        config: A file, or YAML text.
         name: Name of the config in error messages. By default ``--config`` and its path.
 
     Raises:
-        UserError: If there is no such file, or it is not YAML with options in it.
+        UserError: If there is no such file, or it is not YAML with options.
     """
     name = name or f"--config {config}"
     is_file = os.path.isfile(config)
@@ -30,25 +30,25 @@ def read_config(config: str | Path, name: str = "") -> dict[str, Any]:
     try:
         values = load(text)
     except yaml.YAMLError as e:
-        prefix = "" if isinstance(e, RefusedYAML) else "not YAML, "
+        prefix = "" if isinstance(e, RefusedYAML) else "invalid YAML, "
         mark = getattr(e, "problem_mark", None)
-        # PyYAML reports the end of a text as a line of its own.
+        # PyYAML counts the end of the text as an additional line.
         line = f"line {min(mark.line, text.count(chr(10))) + 1}: " if mark else ""
         problem = " ".join(str(getattr(e, "problem", None) or e).split())
         raise UserError(f"{name}: {prefix}{line}{problem}.") from e
     if values is None or isinstance(values, dict):
         return values or {}
     if is_file:
-        raise UserError(f"{name}: has no options in it.")
+        raise UserError(f"{name}: contains no options.")
     if os.path.isdir(config):
-        raise UserError(f"{name}: a folder, not a file.")
+        raise UserError(f"{name}: is a folder, not a file.")
     if os.path.exists(config):
-        raise UserError(f"{name}: not a file.")
+        raise UserError(f"{name}: not a regular file.")
     raise UserError(f"{name}: no such file.{_nearest_config(config)}")
 
 
 def _nearest_config(config: str | Path) -> str:
-    """Suggest the YAML file of the same folder, or of configs/, whose name is the nearest."""
+    """Suggest the YAML file with the most similar name in the same folder or in configs/."""
     folders = (Path("configs"), Path(config).parent)
     try:
         files = {file.stem.lower(): file for folder in folders for file in folder.glob("*.y*ml")}
@@ -59,7 +59,7 @@ def _nearest_config(config: str | Path) -> str:
 
 
 def flatten_groups(options: dict[str, Any]) -> dict[str, Any]:
-    """Spell groups of options as they are typed: ``{"trainer": {"devices": 1}}``, dotted."""
+    """Flatten groups: ``{"trainer": {"devices": 1}}`` becomes ``{"trainer.devices": 1}``."""
     flat: dict[str, Any] = {}
     for name, value in options.items():
         if isinstance(value, dict):
@@ -70,9 +70,10 @@ def flatten_groups(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def values_by_option(values: Any, option: str = "") -> Iterator[tuple[str, Any]]:
-    """List nested values with the options that they are typed as.
+    """Yield nested values with their options.
 
-    ``{"model": {"class_path": "LeNet", "init_args": {"lr": 1}}}`` is ``model`` and ``model.lr``.
+    ``{"model": {"class_path": "LeNet", "init_args": {"lr": 1}}}`` yields ``model`` and
+    ``model.lr``.
     """
     if isinstance(values, dict):
         for name, value in values.items():

@@ -1,6 +1,6 @@
-"""Weights at an address: fetched once, into a folder of their own among the runs.
+"""Downloading weights from a URL, once, to a folder among the runs.
 
-Only safetensors are fetched, which hold no code.
+Only safetensors files are accepted, which cannot contain code.
 """
 
 import hashlib
@@ -19,22 +19,22 @@ from lenet.runs.weights import read_weights
 
 __all__ = ["fetch"]
 
-MAX_SIZE = 2 << 30  # bytes. The largest network of torchvision has 1.3 GB.
-TIMEOUT = 30  # seconds of silence
+MAX_SIZE = 2 << 30  # bytes: the largest network of torchvision has 1.3 GB
+TIMEOUT = 30  # seconds without data
 
 
 def fetch(url: str, root: str | Path) -> Path:
     """Download weights, unless they have been downloaded before.
 
     Args:
-        url: Address of a safetensors file, with ``http`` or ``https``.
+        url: ``http`` or ``https`` URL of a safetensors file.
         root: Folder of the runs.
 
     Returns:
-        ``<root>/downloads/<host>-<hash of the address>/<name>``. Results go to the same folder.
+        ``<root>/downloads/<host>-<hash of the URL>/<name>``. Results go to the same folder.
 
     Raises:
-        UserError: If the file cannot be fetched or is not safetensors. Nothing is kept of it.
+        UserError: If the file cannot be downloaded or is not a safetensors file. It is not kept.
     """
     option = f"--ckpt_path {url}"
     try:
@@ -42,11 +42,11 @@ def fetch(url: str, root: str | Path) -> Path:
         host = parts.hostname or ""
         name = parts.path.rpartition("/")[2]
     except ValueError as e:
-        raise UserError(f"{option}: not an address, {e}.") from e
+        raise UserError(f"{option}: not a valid URL ({e}).") from e
     if parts.scheme not in ("http", "https") or not host:
         raise UserError(
-            f"{option}: only http and https addresses can be fetched. Download the file and name "
-            "it."
+            f"{option}: only http and https URLs can be downloaded. Download the file yourself and "
+            "give its path."
         )
     digest = hashlib.sha256(url.encode(errors="replace")).hexdigest()[:8]
     folder = Path(root).expanduser().absolute() / "downloads"
@@ -67,7 +67,7 @@ def fetch(url: str, root: str | Path) -> Path:
         raise
     except (OSError, OverflowError, http.client.HTTPException, ValueError) as e:
         reason = e.reason if isinstance(e, urllib.error.URLError) else e
-        raise UserError(f"{option}: cannot be downloaded, {reason or type(e).__name__}.") from e
+        raise UserError(f"{option}: cannot be downloaded: {reason or type(e).__name__}.") from e
     finally:
         if not any(folder.iterdir()):
             folder.rmdir()
@@ -75,11 +75,11 @@ def fetch(url: str, root: str | Path) -> Path:
 
 
 def _download(url: str, path: Path) -> None:
-    """Write what is at an address into a file, up to the size limit."""
+    """Download a URL to a file, up to the size limit."""
     with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, path.open("wb") as file:
         scheme = urlsplit(answer.url).scheme
-        if scheme not in (urlsplit(url).scheme, "https"):  # https to http, or anything to ftp
-            raise ValueError(f"it leads to {scheme}")
+        if scheme not in (urlsplit(url).scheme, "https"):  # from https to http, or to ftp
+            raise ValueError(f"it redirects to {scheme}")
         if answer.headers.get_content_type() == "text/html":
             raise ValueError("it is a web page, not safetensors")
         if int(answer.headers.get("Content-Length") or 0) > MAX_SIZE:

@@ -1,4 +1,4 @@
-"""Finding the checkpoint that ``--ckpt_path`` means."""
+"""Finding the checkpoint of ``--ckpt_path``."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,36 +13,36 @@ from lenet.runs.folders import CONFIG, STARTED, folder_of
 __all__ = ["explains_ckpt_path", "find_checkpoint"]
 
 _ALIASES = ("best", "last")
-# What --ckpt_path takes, for the docstring of every command.
+# The accepted values of --ckpt_path, for the docstring of every command.
 _TAKES = {
-    "{evaluated}": "``best`` or ``last`` of the newest run, a run's folder (its best), a file, or "
-    "the address of a .safetensors file",
-    "{resumed}": "``best`` or ``last`` of the newest run, a run's folder (its last), or a file. "
-    "From a run's last checkpoint, that run continues; from any other, a new run is started. By "
-    "default training starts afresh",
+    "{evaluated}": "``best`` or ``last`` of the newest run, a run's folder (meaning its best), a "
+    "file, or the URL of a .safetensors file",
+    "{resumed}": "``best`` or ``last`` of the newest run, a run's folder (meaning its last), or a "
+    "file. The last checkpoint of a run continues that run, any other starts a new run. By default "
+    "training starts from scratch",
 }
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def explains_ckpt_path(command: _Method) -> _Method:
-    """Write into a command's docstring what ``--ckpt_path`` takes."""
+    """Insert the accepted values of ``--ckpt_path`` into a command's docstring."""
     for place, text in _TAKES.items():
         command.__doc__ = (command.__doc__ or "").replace(place, text)
     return command
 
 
 def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -> Path:
-    """Find the file that ``--ckpt_path`` means.
+    """Find the checkpoint file for a value of ``--ckpt_path``.
 
     Args:
         ckpt_path: ``best`` or ``last`` of the newest run below the root that has one, a run's
-            folder, a file, or the address of a ``.safetensors`` file, which is fetched.
-        root: Folder below which runs are looked for, at any depth.
-        in_folder: Which checkpoint of a run's folder is meant, where it has both: ``best``, or
-            ``last`` to resume a training.
+            folder, a file, or the URL of a ``.safetensors`` file, which is downloaded.
+        root: Folder in which runs are searched for, at any depth.
+        in_folder: Which checkpoint to prefer in a run's folder: ``best``, or ``last`` to resume a
+            training.
 
     Raises:
-        UserError: If there is none, or a training cannot resume from it.
+        UserError: If there is no such checkpoint, or training cannot resume from it.
     """
     root = Path(root).expanduser().absolute()
     if ckpt_path in _ALIASES:
@@ -51,13 +51,13 @@ def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -
             return max(checkpoints, key=_time_of_start)
         raise UserError(
             f"--ckpt_path {ckpt_path}: no run below {root} has checkpoints/{ckpt_path}.ckpt. "
-            "Train one with `lenet fit`, or name a run's folder, a file, or another root with "
-            "--trainer.default_root_dir."
+            "Train a model with lenet fit first, or give a run's folder, a file, or the folder of "
+            "all runs with --trainer.default_root_dir."
         )
     if in_folder == "last" and (ckpt_path.endswith(".safetensors") or "://" in ckpt_path):
         raise UserError(
-            f"--ckpt_path {ckpt_path}: has weights and no training progress, so training cannot "
-            "resume from it. Resume from a run: last, its folder, or its .ckpt file."
+            f"--ckpt_path {ckpt_path}: has only weights, so training cannot resume from it. Use "
+            "last, a run's folder or a .ckpt file."
         )
     if "://" in ckpt_path:
         from lenet.runs.download import fetch
@@ -71,8 +71,8 @@ def find_checkpoint(ckpt_path: str, root: str | Path, in_folder: str = "best") -
             if (file := path / "checkpoints" / f"{name}.ckpt").is_file():
                 return file.absolute()
         raise UserError(
-            f"--ckpt_path {ckpt_path}: this folder has no checkpoints/best.ckpt or last.ckpt, so "
-            "it is not a run. Name one that has, or a file."
+            f"--ckpt_path {ckpt_path}: not a run: this folder has no checkpoints/best.ckpt or "
+            "last.ckpt. Give the folder of a run, or a file."
         )
     raise UserError(
         f"--ckpt_path {ckpt_path}: no such file or folder. Give best, last, a run's folder or a "
@@ -84,17 +84,17 @@ def _checkpoints_below(root: Path, name: str) -> Iterator[Path]:
     seen = set()
     for folder, subfolders, _ in os.walk(root, followlinks=True):
         if (real := os.path.realpath(folder)) in seen:
-            subfolders.clear()  # a link that leads back
+            subfolders.clear()  # a link to a parent folder
             continue
         seen.add(real)
         if "checkpoints" in subfolders:
-            subfolders.clear()  # runs do not hold runs
+            subfolders.clear()  # runs do not contain runs
             if (file := Path(folder) / "checkpoints" / name).is_file():
                 yield file
 
 
 def _time_of_start(checkpoint: Path) -> tuple[float, str]:
-    """Give the time when a checkpoint's run was started, and its path to decide between equals."""
+    """Return the time when a checkpoint's run was started, and its path to break ties."""
     folder = folder_of(checkpoint)
     try:
         text = read_text(folder / STARTED)

@@ -1,9 +1,8 @@
-"""Run folders: a new one for a training, and the one that ``best`` or ``last`` means.
+"""Run folders: creating, locking and describing them.
 
 A run is a folder below the root with ``config.yaml``, ``checkpoints/best.ckpt`` and
-``checkpoints/last.ckpt``. The newest run is the one whose training was started last, which is
-written in its ``started.txt``: a copy, an archive or git changes the times of files. Plain paths,
-no PyTorch.
+``checkpoints/last.ckpt``. The newest run is the one whose training was started last. The file
+``started.txt`` records that time, since copies, archives and git change the times of files.
 """
 
 import contextlib
@@ -39,19 +38,19 @@ __all__ = [
 
 CONFIG = "config.yaml"
 STARTED = "started.txt"
-# Files of a run that nothing but a training writes.
+# Files of a run that only a training writes.
 _TRAINING = (CONFIG, "metrics.csv", "curves.png", "filters.png", "features.png")
-_DAY = 24 * 60 * 60  # seconds: nothing takes so long to write
+_DAY = 24 * 60 * 60  # seconds: no file takes this long to write
 
 
 def create(root: str | Path, name: str) -> Path:
-    """Make the folder of a new run, ``<root>/<name>-<number>``, and return its absolute path.
+    """Create the folder of a new run, ``<root>/<name>-<number>``, and return its absolute path.
 
-    The number is the first that is free. Making the folder is what takes it, so that two runs
-    started at the same moment get two.
+    The number is the first free one. Creating the folder reserves it, so runs that start at the
+    same time get different numbers.
 
     Raises:
-        UserError: If nothing can be written there.
+        UserError: If the folder cannot be created.
     """
     root = Path(root).expanduser().absolute()
     try:
@@ -59,28 +58,28 @@ def create(root: str | Path, name: str) -> Path:
         return _make_numbered(root, name)
     except OSError as e:
         raise UserError(
-            f"--trainer.default_root_dir {root}: no run can be kept there ({e.strerror}). Name a "
-            "folder that can be written to."
+            f"--trainer.default_root_dir {root}: cannot create a run there ({e.strerror}). Give a "
+            "writable folder."
         ) from e
 
 
 def check_writable(folder: str | Path | None) -> None:
-    """Refuse a run that cannot be written to, before anything is computed for it."""
+    """Refuse a run that is not writable, before anything is computed."""
     if folder is None:
         return
     existing = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
     if not os.access(existing, os.W_OK):
         raise UserError(
-            f"{folder}: cannot be written to, and results are written there. Copy this run to "
-            "where it can be, and name the copy with --ckpt_path."
+            f"{folder}: not writable, so results cannot be saved. Copy this run to a writable "
+            "folder, and give the copy with --ckpt_path."
         )
 
 
 def discard_empty(folder: str | Path | None, step: int) -> None:
-    """Remove the folder of a run that trained no step, if it holds only what a start writes."""
+    """Remove the folder of a run that trained no step, if it has only initial files."""
     if folder is not None and step == 0:
-        # A process that was killed leaves its lock.
-        written = {CONFIG, STARTED, "hparams.yaml", ".lock"}  # and what TensorBoard reads
+        # hparams.yaml is written for TensorBoard. A killed process leaves its lock file.
+        written = {CONFIG, STARTED, "hparams.yaml", ".lock"}
         with contextlib.suppress(OSError):
             names = {name for name in os.listdir(folder) if not name.startswith("events.out.tf")}
             if names <= written:
@@ -88,7 +87,7 @@ def discard_empty(folder: str | Path | None, step: int) -> None:
 
 
 def command_options(folder: str | Path, model: Any, data: Any) -> str:
-    """Write the options of a later command: the run, and custom classes, which must be named."""
+    """Return the options for a later command: the run, and the names of custom classes."""
     custom = [
         f" --{option} {type(value).__module__}.{type(value).__name__}"
         for option, value in (("model", model), ("data", data))
@@ -98,18 +97,19 @@ def command_options(folder: str | Path, model: Any, data: Any) -> str:
 
 
 def shell_quote(text: str) -> str:
-    """Quote an argument where it needs that, as this system's shell reads it."""
+    """Quote an argument for this system's shell if needed."""
     return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 @contextlib.contextmanager
 def locked(folder: str | Path | None) -> Iterator[None]:
-    """Keep other trainings out of a run while one writes there.
+    """Lock a run for one training.
 
-    What a killed one left half-written is removed. What an evaluation may be writing is not.
+    Incomplete files of killed trainings are removed, but not those of evaluations, which may still
+    be running.
 
     Raises:
-        UserError: If another one is under way.
+        UserError: If a different training is using the run.
     """
     if folder is None:
         yield
@@ -119,10 +119,10 @@ def locked(folder: str | Path | None) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise UserError(
-            f"{short_path(folder)}: another process trains there. Wait for its end, stop it, or "
-            "start a new run, without --ckpt_path."
+            f"{short_path(folder)}: another process is training this run. Stop it or wait for it, "
+            "or leave out --ckpt_path to start a new run."
         ) from None
-    except (NotImplementedError, OSError):  # a disk without locks
+    except (NotImplementedError, OSError):  # a file system without locks
         pass
     try:
         for part in _half_written(Path(folder)):
@@ -134,29 +134,29 @@ def locked(folder: str | Path | None) -> Iterator[None]:
 
 
 def _half_written(folder: Path) -> Iterator[Path]:
-    """Find what killed processes left half-written in a run that no other training writes to."""
+    """Find the incomplete files of killed processes in a locked run."""
     yield from folder.glob("checkpoints/.*.part")
     for part in folder.glob(".*.part"):
         with contextlib.suppress(OSError):
             is_training = part.name.startswith(tuple(f".{name}." for name in _TRAINING))
-            # Of another process, which may be on another machine: its number tells nothing.
+            # The process may be on a different machine, so its ID does not help.
             if is_training or part.stat().st_mtime < time.time() - _DAY:
                 yield part
 
 
 def folder_of(checkpoint: Path) -> Path:
-    """Name the run that a checkpoint belongs to: the folder above ``checkpoints``, or its own."""
+    """Return the run of a checkpoint: the parent of ``checkpoints``, or the file's folder."""
     parent = checkpoint.absolute().parent
     return parent.parent if parent.name == "checkpoints" else parent
 
 
 def resumes_in_place(checkpoint: Path) -> bool:
-    """Tell whether training resumes in the checkpoint's own run: from its ``last.ckpt``."""
+    """Return whether training continues the checkpoint's run, as it does from ``last.ckpt``."""
     return checkpoint.name == "last.ckpt" and (folder_of(checkpoint) / CONFIG).exists()
 
 
 def short_path(path: str | Path) -> str:
-    """Write a path as it is typed: relative where it is below the working folder."""
+    """Return a path relative to the working folder if it is below it."""
     try:
         relative = os.path.relpath(path)
     except ValueError:  # on another drive of Windows
@@ -165,7 +165,7 @@ def short_path(path: str | Path) -> str:
 
 
 def _make_numbered(root: Path, name: str) -> Path:
-    """Make the folder ``<root>/<name>-<number>`` with the first free number."""
+    """Create the folder ``<root>/<name>-<number>`` with the first free number."""
     number = 1
     while True:
         folder = root / f"{name}-{number}"
@@ -178,6 +178,6 @@ def _make_numbered(root: Path, name: str) -> Path:
 
 
 def mark_started(folder: str | Path) -> None:
-    """Write the time into a run whose training starts now."""
+    """Record in a run that its training starts now."""
     text = datetime.now(timezone.utc).isoformat(timespec="microseconds") + "\n"
     (Path(folder) / STARTED).write_text(text, encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Options that have been renamed: files of earlier versions are read with the new names.
+"""Renamed options: files of earlier versions are read with the new names.
 
-The old names are no options: typed on the command line, they are a mistake.
+On the command line the old names are errors.
 """
 
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from lenet.errors import UserError
 
 __all__ = ["rename_in_config", "rename_options"]
 
-# Old and new names of a class's options, by the group of the options and the class.
+# Old and new names of options, by group and class.
 RENAMED = {"data": {"ImageFolder": {"colour": "color"}}}
 
 
 def rename_options(group: str, class_path: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the options of a class their new names.
+    """Rename the options of a class.
 
     Args:
         group: ``model`` or ``data``.
-        class_path: The class, or nothing where a file does not say it.
+        class_path: The class, or an empty string if the file does not name it.
         options: Its options by name.
 
     Raises:
@@ -38,11 +38,11 @@ def rename_options(group: str, class_path: str, options: Mapping[str, Any]) -> d
 
 
 def rename_in_config(values: Any) -> Any:
-    """Give the options of a config their new names.
+    """Rename the options of a config.
 
     Args:
-        values: What the YAML holds: all options; or a class with its ``init_args``, in a file that
-            ``--model`` or ``--data`` names. Anything else has no renamed options.
+        values: The loaded YAML: all options, or a class with its ``init_args`` from a file that
+            ``--model`` or ``--data`` names. Anything else is returned unchanged.
     """
     if not isinstance(values, dict):
         return values
@@ -57,7 +57,7 @@ def rename_in_config(values: Any) -> Any:
 
 
 def _rename_in_group(group: str, values: Any) -> Any:
-    """Rename in ``{class_path: ..., init_args: {...}}`` or in the options alone."""
+    """Rename in ``{class_path: ..., init_args: {...}}``, or in the options without a class."""
     if not isinstance(values, dict):
         return values
     class_path = str(values.get("class_path") or "")

@@ -1,9 +1,9 @@
-"""Which names out of a file may be used as classes.
+"""Checking which classes a file may name.
 
-A checkpoint and a run's config name classes, such as those of a model and its optimizer, and to use
-a name is to import a module. Allowed are classes that ``lenet``, ``torch.optim`` and ``torch.nn``
-define, and those that the user's command names. Only options whose type can be a class are checked:
-the value of any other option is text, whatever it is.
+A checkpoint and a run's config name classes, such as those of a model and its optimizer. Using a
+name imports a module, which runs its code. Allowed are classes that ``lenet``, ``torch.optim`` and
+``torch.nn`` define, and those that the user names on the command line. Only options whose type can
+be a class are checked; the values of other options are never imported.
 """
 
 import importlib
@@ -27,7 +27,7 @@ __all__ = ["ALLOWED", "ALLOWED_IN_RUNS", "check_names", "subclasses"]
 ALLOWED = ("lenet.", "torch.optim.", "torch.nn.")
 ALLOWED_IN_RUNS = (*ALLOWED, "lightning.pytorch.", "lightning.fabric.")  # callbacks, loggers
 _BASES = (Optimizer, LRScheduler, nn.Module, LightningDataModule)
-# Types whose values are never classes, and types that are made of others.
+# Types whose values are never classes, and types that combine others.
 _PLAIN = (str, int, float, bool, NoneType, Path, timedelta)
 _COMPOSED = (Union, UnionType, list, tuple, set, dict, Sequence, Iterable, Mapping)
 
@@ -39,14 +39,14 @@ def check_names(
     allowed: tuple[str, ...] = ALLOWED,
     groups: Mapping[str, type] | None = None,
 ) -> None:
-    """Refuse values out of a file that would make the program import a stranger's module.
+    """Refuse values in a file that would import an untrusted module.
 
     Args:
         values: Options by name, nested as in a config.
-        path: The file, for the message.
-        named_by_user: Class paths that the user named, and so trusts.
-        allowed: Beginnings of class paths that need no naming.
-        groups: Classes whose arguments are options, by the options' group.
+        path: The file, for the error message.
+        named_by_user: Class paths that the user named and therefore trusts.
+        allowed: Prefixes of class paths that are always trusted.
+        groups: Classes whose arguments are options, by group.
 
     Raises:
         UserError: If an option names a class that is neither allowed nor named by the user.
@@ -81,7 +81,7 @@ class _NameCheck:
             arguments = value.get("init_args") or {}
             is_spec = isinstance(class_path, str) and isinstance(arguments, dict)
             if not is_spec or set(value) - {"class_path", "init_args"}:
-                raise UserError(f"{self.path}: {option} does not name a class with its options.")
+                raise UserError(f"{self.path}: {option} must be a class with its options.")
             if not self._is_trusted(class_path):
                 self._refuse(class_path, option)
             module, _, name = class_path.rpartition(".")
@@ -91,21 +91,21 @@ class _NameCheck:
             self.check_arguments(value, option, None)
 
     def check_arguments(self, values: dict[Any, Any], option: str, owner: Any) -> None:
-        """Check the arguments of a class, as far as their types can be classes."""
+        """Check the arguments of a class whose types can be classes."""
         for name, value in values.items():
             if _can_be_class(_type_of(owner, str(name).rstrip("+"))):
                 self.check_value(value, f"{option}.{name}")
 
     def _refuse(self, text: str, option: str) -> None:
         raise UserError(
-            f"{self.path} names {text!r}, which is not part of lenet. To use it is to run it: if "
-            f"you trust it, say so by naming it yourself: --{option} {text}."
+            f"{self.path}: names {text!r}, which is not part of lenet and would run its code. If "
+            f"you trust it, add --{option} {text}."
         )
 
     def _may_be_used(self, text: str) -> bool:
-        """Tell whether jsonargparse may read a text: as a class, and as nothing else.
+        """Return whether jsonargparse reads a text only as a trusted class.
 
-        It would read anything but a name as YAML, which can name a class and its arguments, and the
+        It reads text that is not a name as YAML, which can name a class with arguments, and the
         name of a file as that file.
         """
         if text in self.named_by_user:
@@ -117,10 +117,10 @@ class _NameCheck:
         return "." not in text or self._is_trusted(text)
 
     def _is_trusted(self, class_path: str) -> bool:
-        """Tell whether the user named a class, or one of the allowed modules defines it.
+        """Return whether the user named a class, or an allowed module defines it.
 
-        That its path begins like an allowed module is not enough: so does
-        ``torch.nn.parallel.distributed.os.system``.
+        The prefix of a path is not enough: ``torch.nn.parallel.distributed.os.system`` also starts
+        like an allowed module.
         """
         if class_path in self.named_by_user:
             return True
@@ -139,11 +139,11 @@ class _NameCheck:
 
 
 def _type_of(cls: Any, argument: str) -> Any:
-    """Give the type of a constructor's argument, also where ``**kwargs`` passes it on."""
+    """Return the type of a constructor's argument, including those passed on by ``**kwargs``."""
     for base in cls.__mro__ if isinstance(cls, type) else ():
         try:
             types = get_type_hints(base.__init__)
-        except NameError:  # a type that is imported for type checkers alone
+        except NameError:  # a type that is imported only for type checking
             return Any
         if argument in types:
             return types[argument]
@@ -151,7 +151,7 @@ def _type_of(cls: Any, argument: str) -> Any:
 
 
 def _can_be_class(kind: Any) -> bool:
-    """Tell whether an option of a type can be a class. Of an unknown type it can."""
+    """Return whether an option of a type can be a class. True for unknown types."""
     if kind in _PLAIN or get_origin(kind) is Literal:
         return False
     return get_origin(kind) not in _COMPOSED or any(
@@ -160,7 +160,7 @@ def _can_be_class(kind: Any) -> bool:
 
 
 def subclasses(cls: type) -> Iterator[type[Any]]:
-    """Go through all classes that are derived from a class, at any depth."""
+    """Yield all direct and indirect subclasses of a class."""
     for subclass in cls.__subclasses__():
         yield subclass
         yield from subclasses(subclass)

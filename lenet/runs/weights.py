@@ -1,7 +1,7 @@
-"""Weights as safetensors, the format to give away: it holds tensors and text, and no code.
+"""Weights as safetensors, the format for sharing: it contains tensors and text, but no code.
 
-The text is JSON under the key ``lenet``: class path and options of the model and of the data
-module, the names of the classes, and the version that wrote it.
+The text is JSON under the key ``lenet``: class paths and options of the model and the data module,
+the names of the classes, and the version of lenet.
 """
 
 import json
@@ -22,28 +22,28 @@ MAX_LENGTH = 1 << 20  # characters of the description
 
 
 def write_weights(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
-    """Write weights with a description of what they belong to.
+    """Write weights and a description of their model and data.
 
     Args:
         path: File to write.
         tensors: The model's ``state_dict``.
-        description: Under ``model`` and ``data`` their options, with the class path as
-            ``_class_path``. Anything else is for people to read.
+        description: The options of ``model`` and ``data``, each with its class path as
+            ``_class_path``. Other keys are for information only.
     """
-    # A copy of each: tensors that share memory are refused.
+    # Copies, since safetensors refuses tensors that share memory.
     copies = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
     save_file(copies, path, metadata={KEY: json.dumps(description, ensure_ascii=False)})
 
 
 def read_weights(path: Path, name: str = "") -> dict[str, Any]:
-    """Read weights, in the form of a Lightning checkpoint that has no training progress.
+    """Read weights, in the form of a Lightning checkpoint without training progress.
 
     Args:
         path: File to read.
         name: Name of the file in error messages. By default ``--ckpt_path`` and its path.
 
     Raises:
-        UserError: If the file is damaged, or does not describe a model of lenet.
+        UserError: If the file is damaged, or does not name its model.
     """
     name = name or f"--ckpt_path {path}"
     try:
@@ -52,7 +52,9 @@ def read_weights(path: Path, name: str = "") -> dict[str, Any]:
             tensor_names = file.keys()
             tensors = {tensor: file.get_tensor(tensor) for tensor in tensor_names}
     except (SafetensorError, ValueError) as e:
-        raise UserError(f"{name}: not a whole safetensors file ({e}). Get the file again.") from e
+        raise UserError(
+            f"{name}: damaged or not a safetensors file ({e}). Download it again."
+        ) from e
     try:
         description = json.loads(text) if len(text) <= MAX_LENGTH else None
     except (ValueError, RecursionError):
@@ -62,8 +64,8 @@ def read_weights(path: Path, name: str = "") -> dict[str, Any]:
     data = options.get("data")
     if not (_names_a_class(model) and _names_a_class(data)):
         raise UserError(
-            f"{name}: does not describe a model of lenet. Take a file that "
-            "`lenet export --output FILE.safetensors` wrote."
+            f"{name}: does not name its model. Use a file written by lenet export --output "
+            "FILE.safetensors."
         )
     # How many processes load images is for the machine that they run on.
     data = {option: value for option, value in data.items() if option != "num_workers"}

@@ -1,4 +1,4 @@
-"""Training: the trainer, what it keeps, and what stops it."""
+"""Training: the trainer and its callbacks."""
 
 from lenet.training.checkpointing import BestCheckpoint, LastCheckpoint
 from lenet.training.early_stopping import EarlyStopping

@@ -15,14 +15,14 @@ __all__ = ["WholeCheckpointIO"]
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Save a checkpoint to a temporary file, and move it to its place when it is whole.
+    """Writes a checkpoint to a temporary file next to its path, and renames it when complete.
 
-    Lightning 2.6 saves to the system's folder for temporary files, and moving a file from another
-    disk is a copy: killed meanwhile, it leaves half a checkpoint.
+    Lightning 2.6 writes to the system's temporary folder. If that is on a different disk, moving
+    the file is a copy, and a process that is killed meanwhile leaves half a checkpoint.
     """
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Load a checkpoint, or weights alone."""
+        """Load a checkpoint or a safetensors file."""
         if Path(path).suffix == ".safetensors":
             return read_weights(Path(path))
         return super().load_checkpoint(path, *args, **kwargs)
@@ -33,20 +33,21 @@ class WholeCheckpointIO(TorchCheckpointIO):
         """Save a checkpoint.
 
         Raises:
-            UserError: If that fails, such as on a full disk. The previous one is kept.
+            UserError: If the file cannot be written, for example on a full disk. The previous
+                checkpoint is kept.
         """
-        if "://" in str(path):  # a bucket, which Lightning writes whole
+        if "://" in str(path):  # cloud storage, which Lightning writes atomically
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         path = Path(path)
-        buffer = io.BytesIO()  # torch.save to a file would hide the system's error in its own
+        buffer = io.BytesIO()  # torch.save to a file would hide the system's error
         torch.save(checkpoint, buffer)
         try:
             with atomic_write(path) as part:
                 part.write_bytes(buffer.getbuffer())
         except OSError as e:
-            kept = " The previous one is still there, and whole." if path.exists() else ""
+            kept = " The previous checkpoint is kept." if path.exists() else ""
             raise UserError(
-                f"{path}: cannot be saved ({e.strerror}).{kept} Make room, or name another folder "
-                "with --trainer.default_root_dir."
+                f"{path}: cannot be saved ({e.strerror}).{kept} Free disk space, or set "
+                "--trainer.default_root_dir to a different folder."
             ) from e

@@ -13,19 +13,19 @@ __all__ = ["EarlyStopping"]
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Stop the training when a figure has stopped getting better.
+    """Stop training when a metric stops improving.
 
     Args:
-        monitor: Logged figure that decides: ``val/loss``, ``val/accuracy`` or one of your own.
-        patience: Validations without improvement after which training stops.
-        min_delta: Least change that counts as an improvement.
-        mode: Whether less or more of it is better. By default less of a loss or an error, more of
-            an accuracy, F1, AUROC and the like. Needed for a metric of any other name.
-        stopping_threshold: Figure at which training stops at once. By default none.
-        divergence_threshold: Figure so bad that training stops at once. By default none.
+        monitor: Logged metric to monitor: ``val/loss``, ``val/accuracy`` or a custom metric.
+        patience: Number of validations without improvement after which training stops.
+        min_delta: Minimum change that counts as an improvement.
+        mode: Whether lower (min) or higher (max) is better. By default min for a loss or an error,
+            max for an accuracy, F1, AUROC and similar. Required for metrics with other names.
+        stopping_threshold: Stop as soon as the metric is better than this value. By default off.
+        divergence_threshold: Stop as soon as the metric is worse than this value. By default off.
 
     Raises:
-        UserError: If the mode is needed and not given, or the patience is negative.
+        UserError: If the mode is required and missing, or the patience is negative.
     """
 
     def __init__(
@@ -44,30 +44,30 @@ class EarlyStopping(callbacks.EarlyStopping):
             mode=mode or best_mode(monitor, "early_stopping"),
             stopping_threshold=stopping_threshold,
             divergence_threshold=divergence_threshold,
-            strict=False,  # what is not logged is refused below, or there was no validation yet
+            strict=False,  # missing metrics are refused below, unless there was no validation yet
         )
         if patience < 0:
             raise UserError(f"--early_stopping.patience {patience}: must be at least 0.")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check the monitor while nothing is lost yet."""
+        """Check early that the monitored metric is logged."""
         check_monitor("early_stopping", self.monitor, trainer)
         super().on_validation_end(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check the monitor, now that all figures are there, and stop or not."""
+        """Check that the monitored metric is logged, and stop if it no longer improves."""
         check_monitor("early_stopping", self.monitor, trainer)
         super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report it, if early stopping ends the training."""
+        """Print the reason if early stopping ended the training."""
         reason = self.stopping_reason_message
         stops = trainer.current_epoch == self.stopped_epoch + 1
         if reason and stops and trainer.is_global_zero:
-            # Without what Lightning adds for the log: "Signaling Trainer to stop."
+            # Without Lightning's suffix "Signaling Trainer to stop."
             reason = reason.partition(" Signaling")[0]
-            print(f"Stopped early, after epoch {self.stopped_epoch}. {reason}")
+            print(f"Stopped early after epoch {self.stopped_epoch}. {reason}")
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue to count from a checkpoint, with the patience of this training."""
+        """Restore the state, but keep this training's patience."""
         super().load_state_dict({**state_dict, "patience": self.patience})

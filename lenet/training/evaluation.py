@@ -1,4 +1,4 @@
-"""The base of callbacks that follow ``validate`` and ``test``."""
+"""The base class of callbacks for ``validate`` and ``test``."""
 
 from typing import Any
 
@@ -9,25 +9,25 @@ __all__ = ["EvaluationCallback"]
 
 
 class EvaluationCallback(pl.Callback):
-    """Gives a subclass one hook where Lightning has one for validation and one for testing.
+    """Merges Lightning's hooks for validation and testing into one set of hooks.
 
-    The validation of a training is no evaluation: its hooks are not called.
+    They are not called for the validation within a training.
     """
 
     def on_evaluation_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, dataloader: Any
     ) -> None:
-        """Start ``validate`` or ``test`` on a data loader."""
+        """Called when ``validate`` or ``test`` starts on a data loader."""
 
     def on_evaluation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any
     ) -> None:
-        """Take in a batch and what the step returned."""
+        """Called after a batch, with the output of its step."""
 
     def on_evaluation_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, command: str
     ) -> None:
-        """End the command, ``validate`` or ``test``."""
+        """Called when the command, ``validate`` or ``test``, ends."""
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start ``validate``."""
@@ -47,7 +47,7 @@ class EvaluationCallback(pl.Callback):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        """Take in a batch of ``validate``."""
+        """Handle a batch of ``validate``."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             self.on_evaluation_batch_end(trainer, pl_module, outputs, batch)
 
@@ -60,7 +60,7 @@ class EvaluationCallback(pl.Callback):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        """Take in a batch of ``test``."""
+        """Handle a batch of ``test``."""
         self.on_evaluation_batch_end(trainer, pl_module, outputs, batch)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

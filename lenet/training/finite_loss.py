@@ -14,9 +14,9 @@ __all__ = ["FiniteLoss", "check_weights"]
 
 
 class FiniteLoss(pl.Callback):
-    """Stop a training whose loss has become NaN or infinite, before anything is saved with it.
+    """Stop a training whose loss is NaN or infinite, before a checkpoint is saved.
 
-    On an accelerator the losses are checked 50 steps at a time, since each check waits for it.
+    On an accelerator the losses are checked every 50 steps, since each check synchronizes with it.
     """
 
     def __init__(self) -> None:
@@ -39,17 +39,17 @@ class FiniteLoss(pl.Callback):
             self._check_losses(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check the last losses before anything is kept."""
+        """Check the last losses before a checkpoint is saved."""
         if not trainer.sanity_checking:
             self._check_losses(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check the validation before anything is kept."""
+        """Check the weights and the validation loss before a checkpoint is saved."""
         if not trainer.sanity_checking:
             check_weights(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check the last losses before anything is kept."""
+        """Check the last losses before a checkpoint is saved."""
         self._check_losses(trainer)
         check_weights(trainer, pl_module)
 
@@ -68,12 +68,13 @@ class FiniteLoss(pl.Callback):
 
 
 def check_weights(trainer: pl.Trainer, model: pl.LightningModule) -> None:
-    """Stop a training whose weights or validation loss are NaN or infinite, before they are kept.
+    """Stop a training whose weights or validation loss are NaN or infinite.
 
-    The loss of a step is of the weights before it: its own step can be the one that is too large.
+    The loss of a step is computed before the weights change, so it does not show whether the step
+    itself was too large.
 
     Raises:
-        UserError: If one is NaN or infinite.
+        UserError: If a weight or the validation loss is NaN or infinite.
     """
     loss = trainer.callback_metrics.get("val/loss")
     if loss is not None and not math.isfinite(loss):
@@ -84,16 +85,16 @@ def check_weights(trainer: pl.Trainer, model: pl.LightningModule) -> None:
 
 
 def stop_training(trainer: pl.Trainer, what: str) -> NoReturn:
-    """Stop all devices, and say what is left and what to try.
+    """Stop on all devices, and report what was saved and what to try.
 
     Raises:
         UserError: On the first device.
     """
-    if not trainer.is_global_zero:  # the first device says it, unless Lightning sees another fail
+    if not trainer.is_global_zero:  # only the first device prints the error
         raise SystemExit
     best = os.path.join(getattr(trainer, "run_dir", None) or "", "checkpoints", "best.ckpt")
-    kept = "The best weights before are kept" if os.path.exists(best) else "Nothing was kept yet"
+    kept = "The best weights so far are saved" if os.path.exists(best) else "No weights were saved"
     raise UserError(
-        f"{what}, so training has stopped. {kept}. Try a smaller --model.lr, or "
-        "--trainer.gradient_clip_val 1, or look for images or labels that are wrong."
+        f"training stopped because {what}. {kept}. Try a smaller --model.lr or "
+        "--trainer.gradient_clip_val 1, or check the images and labels."
     )

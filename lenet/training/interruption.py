@@ -1,4 +1,4 @@
-"""Stopping a training on Ctrl-C or a signal, with all that it has learned."""
+"""Stopping a training on Ctrl-C or a signal without losing progress."""
 
 import os
 import signal
@@ -19,43 +19,43 @@ __all__ = ["Interruption"]
 
 
 class Interruption(Checkpoint):
-    """Stop a training on Ctrl-C or SIGTERM: after the step under way, with all that it has learned.
+    """Save and stop a training on Ctrl-C or SIGTERM, after the current step.
 
-    What is saved goes on with the next batch of the same epoch, as if nothing had happened. A
-    signal that comes at an epoch's end, while it is validated, waits until that is done. A second
-    one stops at once, with what was saved last.
+    A resumed training continues with the next batch of the same epoch. During the validation at the
+    end of an epoch, a signal takes effect after the validation. A second signal stops immediately,
+    without saving.
 
-    A Checkpoint, since Lightning calls those last: what else follows the steps, such as an average
-    of the weights, has then followed this one.
+    It is a Checkpoint because Lightning calls those last, after callbacks such as weight averaging
+    have processed the step.
 
     Args:
-        keeps: Whether the training is saved.
+        keeps: Whether to save the training.
     """
 
     def __init__(self, keeps: bool = True):
         self.keeps = keeps
         self.signum: int | None = None
         self._steps = 0
-        self.began_at: int | None = None  # the step that this training began or was resumed with
+        self.began_at: int | None = None  # the first step of this process
         self._before: dict[int, Any] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuse processes that do not know of each other."""
+        """Refuse several processes that would train independently."""
         if "TORCHELASTIC_RUN_ID" in os.environ and trainer.world_size == 1:
             started, here = (os.environ[name] for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
             if started != "1":
                 raise UserError(
-                    f"--trainer.devices {trainer.num_devices}: torchrun has started {started} "
-                    "processes, and each would train for itself. Give --trainer.devices "
-                    f"{here} --trainer.strategy ddp as well."
+                    f"--trainer.devices {trainer.num_devices}: torchrun started {started} "
+                    "processes, which would train independently. Add --trainer.devices "
+                    f"{here} --trainer.strategy ddp."
                 )
 
     def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals before there are workers: one that has just begun would die of them."""
+        """Install the signal handlers before workers start, which would inherit the defaults."""
         self._take_signals()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals, which Lightning would let through in the middle of a step."""
+        """Install the signal handlers again, since Lightning's would interrupt a step."""
         self._steps = self.began_at = trainer.global_step
         self._take_signals()
 
@@ -64,9 +64,9 @@ class Interruption(Checkpoint):
             return
         signals = [signal.SIGINT]
         if not SLURMEnvironment.detect():
-            signals.append(signal.SIGTERM)  # under SLURM Lightning has its own use for it
+            signals.append(signal.SIGTERM)  # under SLURM, Lightning handles it
         for signum in signals:
-            if signal.getsignal(signum) != signal.SIG_IGN:  # as it is in the background
+            if signal.getsignal(signum) != signal.SIG_IGN:  # ignored for background jobs
                 self._before[signum] = signal.signal(signum, self._take)
 
     def _take(self, signum: int, frame: FrameType | None) -> None:
@@ -75,8 +75,8 @@ class Interruption(Checkpoint):
             raise Interrupted(signum)
         self.signum = signum
         if hasattr(signal, "SIGCHLD"):
-            # Workers may have died of it. PyTorch would fail in the midst of saving, or of tidying
-            # up after it, so for good. Where one is missed, it fails when a batch is asked for.
+            # The signal may have killed workers, and PyTorch's handler would raise an error while
+            # the checkpoint is saved. Without it, the error comes when the next batch is needed.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def _give_back(self) -> None:
@@ -87,10 +87,10 @@ class Interruption(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
     ) -> None:
-        """Save and stop, if that was asked for."""
+        """Save and stop if a signal has arrived."""
         stepped = trainer.global_step > self._steps
         self._steps = trainer.global_step
-        # Between two steps of the optimizer there are gradients, which are not saved.
+        # While gradients accumulate, wait for the optimizer step: gradients are not saved.
         if stepped and not validation_follows(trainer) and self._is_asked(trainer):
             check_weights(trainer, pl_module)
             for last in self._kept(trainer):
@@ -98,12 +98,12 @@ class Interruption(Checkpoint):
             self._stop(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop between two epochs."""
+        """Stop if a signal arrived between two epochs."""
         if self._is_asked(trainer):
             self._stop(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop what would come after the training."""
+        """Skip what follows the training if a signal has arrived."""
         if self._is_asked(trainer):
             self._stop(trainer)
         self._give_back()
@@ -111,10 +111,10 @@ class Interruption(Checkpoint):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Give the signals back.
+        """Restore the previous signal handlers.
 
         Raises:
-            Interrupted: If what failed is a worker that the signal has reached as well.
+            Interrupted: If the exception comes from a worker that the signal killed.
         """
         self._give_back()
         worker = isinstance(exception, RuntimeError) and "DataLoader worker" in str(exception)
@@ -122,7 +122,7 @@ class Interruption(Checkpoint):
             raise Interrupted(self.signum)
 
     def _is_asked(self, trainer: pl.Trainer) -> bool:
-        # Of any device. Lightning asks all of them at each step as well.
+        # True if any device received a signal. Lightning synchronizes at each step as well.
         return trainer.strategy.reduce_boolean_decision(self.signum is not None, all=False)
 
     def _kept(self, trainer: pl.Trainer) -> list[LastCheckpoint]:
@@ -130,6 +130,6 @@ class Interruption(Checkpoint):
         return [callback for callback in callbacks if isinstance(callback, LastCheckpoint)]
 
     def _stop(self, trainer: pl.Trainer) -> None:
-        where = f"step {trainer.global_step}, in epoch {trainer.current_epoch}"
+        where = f"step {trainer.global_step} in epoch {trainer.current_epoch}"
         saved = any(last.saved_step() == trainer.global_step for last in self._kept(trainer))
         raise Interrupted(self.signum or signal.SIGINT, where, saved)

@@ -1,4 +1,4 @@
-"""Loading a trained model from Python."""
+"""Loading a trained model in Python."""
 
 import importlib
 from argparse import ArgumentError
@@ -18,20 +18,20 @@ __all__ = ["check_shapes", "load"]
 
 
 def load(ckpt_path: str | Path = "best", root: str | Path = "runs") -> ImageClassifier:
-    """Load a trained model, of whatever class, ready to predict.
+    """Load a trained model of any class, ready to predict.
 
     Args:
         ckpt_path: ``best`` or ``last`` of the newest run below ``root``, a run's folder, a file,
             or the address of a ``.safetensors`` file.
-        root: Folder that the runs are in.
+        root: Folder of the runs.
 
     Returns:
         The model on the CPU, in evaluation mode. It takes normalized images ``(N, C, H, W)`` and
-        gives logits ``(N, num_classes)``.
+        returns logits ``(N, num_classes)``.
 
     Raises:
-        UserError: If there is no such checkpoint, or it is not safe to load. The class of a model
-            of your own must have been imported before.
+        UserError: If there is no such checkpoint, or it is not safe to load. Import the class of a
+            custom model before loading it.
     """
     path = runs.find_checkpoint(str(ckpt_path), root)
     checkpoint = checkpoints.read(path)
@@ -73,7 +73,7 @@ def _class_of(checkpoint: dict[str, Any], path: Path) -> type[ImageClassifier]:
     module, _, name = class_path.rpartition(".")
     cls = getattr(importlib.import_module(module), name)
     if not issubclass(cls, ImageClassifier):
-        raise UserError(f"{path}: {class_path} is not a model of lenet.")
+        raise UserError(f"{path}: {class_path} is not a subclass of ImageClassifier.")
     return cls
 
 
@@ -85,5 +85,5 @@ def _build(checkpoint: dict[str, Any], path: Path) -> ImageClassifier:
             {"model": checkpoints.class_specs(checkpoint)["model"]["init_args"]}
         )
     except ArgumentError as e:
-        raise UserError(f"{path}: its model cannot be made. {' '.join(str(e).split())}") from e
+        raise UserError(f"{path}: cannot create its model: {' '.join(str(e).split())}") from e
     return parser.instantiate(options).model

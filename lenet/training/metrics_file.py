@@ -1,4 +1,4 @@
-"""``metrics.csv``: the metrics of a training, a row for each epoch."""
+"""``metrics.csv``: the metrics of a training, one row per epoch."""
 
 import csv
 from pathlib import Path
@@ -17,12 +17,12 @@ __all__ = ["EpochRow", "MetricsFile"]
 
 
 class MetricsFile(Logger):
-    """Log to ``metrics.csv``, one row an epoch.
+    """Log to ``metrics.csv``, one row per epoch.
 
-    Lightning's CSVLogger writes a row for every call, so that an epoch's figures lie scattered over
-    half-empty rows, and deletes the file when a training is resumed. This goes on where the
-    checkpoint was: rows of later epochs, which are trained again, are dropped. The file is
-    written aside and renamed, so that it is whole at any moment.
+    Lightning's CSVLogger writes a row per call, which scatters the metrics of an epoch over
+    half-empty rows, and deletes the file when a training is resumed. This logger continues after
+    the epoch of the checkpoint and drops the rows of later epochs, which are trained again. The
+    file is replaced atomically, so it is always complete.
 
     Args:
         folder: Folder of the run.
@@ -37,34 +37,34 @@ class MetricsFile(Logger):
 
     @property
     def name(self) -> str:
-        """No name of its own: a run is a folder."""
+        """Empty, since a run is identified by its folder."""
         return ""
 
     @property
     def version(self) -> str:
-        """No version of its own: a run is a folder."""
+        """Empty, since a run is identified by its folder."""
         return ""
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: they are in ``config.yaml``."""
+        """Do nothing: ``config.yaml`` has the hyperparameters."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Add to the row of the epoch that the figures say they are of."""
+        """Add metrics to the row of their epoch."""
         if self.finished or "epoch" not in metrics:
             return
         epoch = int(metrics["epoch"])
         if self.rows is None:
             self.rows = {row: old for row, old in self.before.items() if row < epoch}
         row = self.rows.setdefault(epoch, {})
-        # The shortest text that stands for the same single-precision number.
+        # The shortest text that represents the same single-precision number.
         row.update({name: str(np.float32(value)) for name, value in metrics.items()})
         row.update(epoch=epoch, step=step)
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the file anew: it has a row an epoch."""
+        """Rewrite the file. It is small, with one row per epoch."""
         if not self.rows:
             return
         names = {name for row in self.rows.values() for name in row} - {"epoch", "step"}
@@ -75,7 +75,7 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """Close with the training: what an evaluation finds is not of an epoch."""
+        """Stop logging after the training: results of evaluations do not belong to an epoch."""
         self.save()
         self.finished = True
 
@@ -83,33 +83,34 @@ class MetricsFile(Logger):
         if not self.path.exists():
             return {}
         try:
-            if not self.path.is_file():  # a pipe would be waited for
-                raise ValueError("not a file")
+            if not self.path.is_file():  # reading a pipe could block forever
+                raise ValueError("not a regular file")
             with self.path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file, restkey="", strict=True))
             if any("" in row or None in row.values() for row in rows):
-                raise ValueError("a row of another length")
+                raise ValueError("rows differ in length")
             return {int(row["epoch"]): row for row in rows}
         except (OSError, ValueError, KeyError, csv.Error) as e:
             raise UserError(
-                f"{self.path}: no table of epochs ({e}), so training cannot go on with it. Mend "
-                "it, or move it away: then it begins anew."
+                f"{self.path}: not a valid table of epochs ({e}), so training cannot continue it. "
+                "Repair this file, or move it away to start a new one."
             ) from e
 
 
 class EpochRow(Checkpoint):
-    """Write an epoch's row before its checkpoints are saved, so that neither is ahead of it.
+    """Write the row of an epoch before its checkpoints are saved.
 
-    Lightning logs the training metrics of an epoch only after its callbacks. A Checkpoint, since
-    Lightning calls those last, in the order in which they are listed.
+    Otherwise a checkpoint could be ahead of ``metrics.csv``, since Lightning logs the training
+    metrics of an epoch only after its callbacks. It is a Checkpoint because Lightning calls those
+    last, in the order in which they are listed.
     """
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add the training metrics to what the validation has logged, and write."""
+        """Add the training metrics to the row and write the file."""
         metrics = trainer.callback_metrics
         row = {name: float(metrics[name]) for name in metrics if not name.startswith("val")}
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile):
-                # Lightning numbers the steps from 0 here.
+                # Lightning counts steps from 0 here.
                 logger.log_metrics({"epoch": trainer.current_epoch, **row}, trainer.global_step - 1)
                 logger.save()

@@ -1,4 +1,4 @@
-"""The metrics that checkpoints and early stopping watch."""
+"""The metrics that checkpoints and early stopping monitor."""
 
 import lightning.pytorch as pl
 
@@ -8,15 +8,15 @@ __all__ = ["ScheduleMonitor", "check_monitor"]
 
 
 def check_monitor(option: str, monitor: str, trainer: pl.Trainer) -> None:
-    """Refuse a figure that is not logged, as soon as that is seen."""
+    """Refuse a metric that is not logged, as early as possible."""
     logged = sorted(map(str, trainer.callback_metrics))
     if monitor in logged or not any(name.startswith("val") for name in logged):
         return
     if not trainer.sanity_checking or monitor.startswith("val"):
-        later = ", and after an epoch others" if trainer.sanity_checking else ""
+        later = ", and more after the first epoch" if trainer.sanity_checking else ""
         raise UserError(
-            f"--{option}.monitor {monitor}: no such figure is logged.{nearest(monitor, logged)} "
-            f"There are {', '.join(logged)}{later}."
+            f"--{option}.monitor {monitor}: no such metric is logged.{nearest(monitor, logged)} "
+            f"Available: {', '.join(logged)}{later}."
         )
 
 
@@ -30,6 +30,6 @@ class ScheduleMonitor(pl.Callback):
             monitor = str(config.monitor)
             if monitor.startswith("val/") and getattr(data, "val_size", None) == 0:
                 raise UserError(
-                    f"--model.scheduler.monitor {monitor}: with --data.val_size 0 there is no such "
-                    "metric. Monitor train/loss, or validate on some images."
+                    f"--model.scheduler.monitor {monitor}: not available with --data.val_size 0. Set "
+                    "--model.scheduler.monitor train/loss, or a larger --data.val_size."
                 )

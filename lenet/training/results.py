@@ -1,4 +1,4 @@
-"""The results of an evaluation: lines on the screen and a JSON file."""
+"""The results of an evaluation, printed and written to a JSON file."""
 
 import json
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ __all__ = ["ResultFile", "describe_results", "print_metrics", "write_json"]
 def print_metrics(
     results: list[Mapping[str, float]], verbose: bool = True
 ) -> list[Mapping[str, float]]:
-    """Print the metrics of an evaluation with four digits, and return them.
+    """Print the metrics of an evaluation with four decimals, and return them.
 
-    Lightning's own table has sixteen digits, ``test.json`` has all.
+    Lightning's table shows sixteen digits. ``test.json`` has the exact values.
     """
     if verbose and getattr(rank_zero_only, "rank", 0) == 0:
         for metrics in results:
@@ -32,10 +32,10 @@ def print_metrics(
 
 
 class ResultFile(EvaluationCallback):
-    """Write the metrics of ``validate`` or ``test`` into the run's folder, as JSON.
+    """Write the metrics of ``validate`` or ``test`` to the run's folder, as JSON.
 
-    ``test.json`` has ``test/loss`` and ``test/accuracy``, and the checkpoint, the data and the
-    number of images that they were measured with.
+    ``test.json`` contains ``test/loss``, ``test/accuracy``, the checkpoint, the data and the number
+    of images.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class ResultFile(EvaluationCallback):
     def on_evaluation_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, dataloader: Any
     ) -> None:
-        """Count from 0."""
+        """Reset the number of images."""
         self._num_images = 0
 
     def on_evaluation_batch_end(
@@ -56,7 +56,7 @@ class ResultFile(EvaluationCallback):
     def on_evaluation_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, command: str
     ) -> None:
-        """Write ``validate.json`` or ``test.json``, on the first device alone."""
+        """Write ``validate.json`` or ``test.json``, only on the first device."""
         counted = torch.tensor(self._num_images, device=pl_module.device)
         num_images = int(trainer.strategy.reduce(counted, reduce_op="sum"))  # of all devices
         folder = trainer.log_dir
@@ -70,16 +70,16 @@ class ResultFile(EvaluationCallback):
 def describe_results(
     trainer: pl.Trainer, num_images: int, validates: bool = False
 ) -> dict[str, Any]:
-    """Give the checkpoint, the data and the number of images that results were measured with."""
+    """Return the checkpoint, the data and the number of images of a result."""
     data = getattr(trainer, "datamodule", None)
     return {
-        "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,  # None: as trained
+        "checkpoint": str(trainer.ckpt_path) if trainer.ckpt_path else None,  # else as trained
         "data": describe(data, validates) if isinstance(data, ImageDataModule) else None,
         "images": num_images,
     }
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write values as JSON, and put the file in place when it is whole."""
+    """Write values to a JSON file atomically."""
     with atomic_write(path) as part:
         part.write_text(json.dumps(values, indent=2), encoding="utf-8")

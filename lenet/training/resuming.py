@@ -1,9 +1,9 @@
-"""Resuming a training, also with other options than it was started with.
+"""Resuming a training, possibly with different options.
 
-Lightning restores the loops, the optimizer and the schedule of a checkpoint as they were saved. The
-options of this training override them: a learning rate, an optimizer or a schedule that was
-changed, another batch size or another number of images. Where nothing was changed, the training
-continues as if it had not stopped, to the last bit.
+Lightning restores the loops, the optimizer and the schedule of a checkpoint as they were saved.
+Options of this training override them: the learning rate, the optimizer, the schedule, the batch
+size or the number of images. If nothing changed, the training continues bit for bit as if it had
+never stopped.
 """
 
 import math
@@ -25,16 +25,16 @@ from lenet.models import ImageClassifier
 
 __all__ = ["Resuming", "carry_over"]
 
-# Keys of a checkpoint: sums and counts of an epoch that was not finished, and the metric that
-# ReduceLROnPlateau has not seen yet.
+# Keys in a checkpoint: the sums and counts of an unfinished epoch, and the metric that
+# ReduceLROnPlateau has not received yet.
 UNFINISHED = "train_figures"
 MONITORED = "monitored"
 
 
 class Resuming(pl.Callback):
-    """Save what Lightning leaves out of a checkpoint, and let this training's options override it.
+    """Save what Lightning omits from a checkpoint, and apply changed options when resuming.
 
-    Lightning restores a checkpoint after ``on_fit_start``, so its states are changed there.
+    Lightning restores a checkpoint after ``on_fit_start``, so that hook edits the loaded states.
     """
 
     def __init__(self) -> None:
@@ -43,11 +43,11 @@ class Resuming(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Save the sums of the epoch, and the metric that a plateau has not seen yet."""
+        """Save the sums of the epoch and the metric that ReduceLROnPlateau has not received yet."""
         if isinstance(pl_module, ImageClassifier):
             checkpoint[UNFINISHED] = pl_module.epoch_so_far()
             if isinstance(batches := trainer.num_training_batches, int):
-                checkpoint[UNFINISHED]["batches"] = batches  # of an epoch
+                checkpoint[UNFINISHED]["batches"] = batches  # per epoch
         for config in trainer.lr_scheduler_configs:
             metric = trainer.callback_metrics.get(config.monitor or "")
             if config.reduce_on_plateau and metric is not None:
@@ -56,18 +56,18 @@ class Resuming(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep the checkpoint until there is an optimizer to compare it with."""
+        """Keep the checkpoint until the optimizer exists."""
         if trainer.training:
             self._checkpoint = checkpoint
             _check_length(checkpoint, trainer)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let this training's learning rate, optimizer and schedule override the checkpoint's."""
+        """Override the checkpoint's learning rate, optimizer and schedule with this training's."""
         checkpoint = self._checkpoint
         self._checkpoint = None
         if checkpoint is None or not isinstance(pl_module, ImageClassifier):
             return
-        # The sums of the other devices are in those of the first.
+        # Only the first device restores the sums, which include those of all devices.
         counts = trainer.is_global_zero
         pl_module.resume_epoch(checkpoint.get(UNFINISHED, {}), counts)
         changed, same_optimizer = _compare(checkpoint["hyper_parameters"], pl_module)
@@ -76,7 +76,7 @@ class Resuming(pl.Callback):
         scheduler = configs[0].scheduler if configs else None
         if same_optimizer:
             _align(checkpoint, optimizer)
-        trainer.fit_loop.setup_data()  # only now is it known how many batches an epoch has
+        trainer.fit_loop.setup_data()  # sets the number of batches per epoch
         position = SavedPosition(checkpoint)
         before = checkpoint.get(UNFINISHED, {}).get("batches")
         now = trainer.num_training_batches
@@ -89,7 +89,7 @@ class Resuming(pl.Callback):
 
 
 def _check_length(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
-    """Refuse a training that would have to end before it is resumed.
+    """Refuse a training that has already reached its end.
 
     Raises:
         UserError: With the option.
@@ -97,30 +97,30 @@ def _check_length(checkpoint: dict[str, Any], trainer: pl.Trainer) -> None:
     epochs = SavedPosition(checkpoint).epochs
     if trainer.max_epochs is not None and -1 < trainer.max_epochs < epochs:
         raise UserError(
-            f"--trainer.max_epochs {trainer.max_epochs}: training has come to {epochs} epochs "
-            "already. Give more, counted from its beginning."
+            f"--trainer.max_epochs {trainer.max_epochs}: {epochs} epochs are already trained. Set "
+            "a higher total."
         )
     if trainer.max_epochs == epochs and trainer.is_global_zero:
         print(
-            f"Nothing is left to train: the run is complete at --trainer.max_epochs {epochs}. "
-            "Give more to train longer, counted from its beginning.",
+            f"Training is already complete at --trainer.max_epochs {epochs}. To train longer, set "
+            "a higher total.",
             file=sys.stderr,
             flush=True,
         )
     if -1 < trainer.max_steps < checkpoint["global_step"]:
         raise UserError(
-            f"--trainer.max_steps {trainer.max_steps}: training has made "
-            f"{checkpoint['global_step']} steps already. Give more, counted from its beginning."
+            f"--trainer.max_steps {trainer.max_steps}: {checkpoint['global_step']} steps are "
+            "already trained. Set a higher total."
         )
 
 
 def remaining_steps(position: SavedPosition, steps: int, trainer: pl.Trainer) -> int | None:
-    """Count the optimizer steps that a resumed training is still to make, if it has an end.
+    """Return the number of optimizer steps left to train, or None if the training has no end.
 
     Args:
-        position: Position that it is resumed at.
-        steps: Optimizer steps that are made.
-        trainer: Trainer, whose data is set up.
+        position: Position at which the training resumes.
+        steps: Number of optimizer steps already made.
+        trainer: Trainer whose data is set up.
     """
     counts = []
     batches = trainer.num_training_batches
@@ -139,11 +139,11 @@ def _compare(past: Mapping[str, Any], model: ImageClassifier) -> tuple[set[str],
     """Compare the options of a checkpoint's model with this training's.
 
     Returns:
-        Which of ``lr``, ``optimizer`` and ``scheduler`` are not as in the checkpoint, and whether
-        the optimizer is of the same class.
+        Which of ``lr``, ``optimizer`` and ``scheduler`` differ from the checkpoint, and whether the
+        optimizer has the same class.
     """
     now = model.hparams
-    # An optimizer that was given as a class, from Python, is in no hyperparameters.
+    # An optimizer that was given in Python as a class is not in the hyperparameters.
     given = {"optimizer": model.make_optimizer, "scheduler": model.make_scheduler}
     changed = {
         name
@@ -165,26 +165,26 @@ def carry_over(
     same_optimizer: bool,
     remaining: int | None = None,
 ) -> None:
-    """Let the settings of this training hold over those that a checkpoint would bring back.
+    """Replace settings in a checkpoint with those of this training.
 
-    An optimizer's saved state includes its learning rate and its other settings, and a schedule's
-    its length. Where nothing was changed, the training goes on to the last bit. Otherwise the
-    moments come from the checkpoint, the settings from here, and the schedule is taken to where it
-    would be, had it been this one from the start. OneCycleLR is placed by the part of the training
-    that is done, so that it ends with the training.
+    The saved state of an optimizer includes its learning rate and other settings, and that of a
+    schedule its length. If nothing changed, the states are restored exactly. Otherwise the moments
+    come from the checkpoint, the settings from this training, and the schedule is advanced to where
+    it would be if it had been used from the start. OneCycleLR is advanced so that it ends with the
+    training.
 
     Args:
         checkpoint: Loaded checkpoint, whose states are replaced before they are restored.
-        optimizer: This training's optimizer, as it was made.
-        scheduler: Its schedule, as it was made, if there is one.
-        changed: Which of ``lr``, ``optimizer`` and ``scheduler`` are not as in the checkpoint.
-        same_optimizer: Whether the optimizer is of the same class, so that its moments may fit.
-        remaining: Optimizer steps still to make. They place OneCycleLR, since an epoch may have
-            another number of steps than before. By default it is placed by the steps made.
+        optimizer: This training's optimizer in its initial state.
+        scheduler: Its schedule in its initial state, if there is one.
+        changed: Which of ``lr``, ``optimizer`` and ``scheduler`` differ from the checkpoint.
+        same_optimizer: Whether the optimizer has the same class, so that its moments may fit.
+        remaining: Number of optimizer steps left, which position OneCycleLR, since the number of
+            steps per epoch may have changed. By default the steps already made position it.
     """
     saved = (checkpoint.get("optimizer_states") or [{"state": {}, "param_groups": []}])[0]
     past = next(iter(checkpoint.get("lr_schedulers") or []), {})
-    if same_optimizer:  # by which kernels it steps is no setting: those of this machine hold
+    if same_optimizer:  # kernels depend on this machine, not on the checkpoint
         for old, new in zip(saved["param_groups"], optimizer.param_groups, strict=False):
             old.update({name: new[name] for name in ("foreach", "fused") if name in new})
     length = getattr(scheduler, "total_steps", None)
@@ -206,7 +206,7 @@ def carry_over(
                     group["lr"] = old["lr"]
         elif scheduler is not None and not plateau:
             with warnings.catch_warnings():
-                # It takes a schedule that runs ahead of the optimizer for a mistake.
+                # PyTorch warns of a schedule that steps before its optimizer.
                 warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
                 for _ in range(passed if length is None else min(passed, length - 1)):
                     scheduler.step()
@@ -216,7 +216,7 @@ def carry_over(
         checkpoint["optimizer_states"] = [{"state": moments, "param_groups": new}]
         checkpoint["lr_schedulers"] = [scheduler.state_dict()] if scheduler is not None else []
     elif "num_bad_epochs" in past and past["last_epoch"] < epochs and MONITORED in checkpoint:
-        # Lightning saves at the end of an epoch, before a plateau has seen its figure.
+        # Lightning saves at the end of an epoch, before ReduceLROnPlateau receives the metric.
         assert scheduler is not None
         optimizer.load_state_dict(saved)
         scheduler.load_state_dict(past)
@@ -226,7 +226,7 @@ def carry_over(
 
 
 def _moments_fit(saved: list[dict[str, Any]], groups: list[dict[str, Any]]) -> bool:
-    # With these an optimizer keeps more, which an older state does not have.
+    # With these settings an optimizer keeps additional tensors, which an older state lacks.
     return all(
         bool(old.get(key)) == bool(new.get(key))
         for key in ("amsgrad", "momentum", "centered")
@@ -235,9 +235,9 @@ def _moments_fit(saved: list[dict[str, Any]], groups: list[dict[str, Any]]) -> b
 
 
 def _align(checkpoint: dict[str, Any], optimizer: Optimizer) -> None:
-    """Lay out an optimizer's saved tensors in memory as its parameters are.
+    """Give an optimizer's saved tensors the memory layout of its parameters.
 
-    A fused kernel reads and writes them in the order of the parameter.
+    A fused kernel accesses both in the order of the parameter's memory.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if not any(group.get("fused") for group in optimizer.param_groups):

@@ -15,27 +15,27 @@ __all__ = ["SaveConfig"]
 
 
 class SaveConfig(SaveConfigCallback):
-    """Write ``config.yaml`` into the run's folder, when a training starts and at no other time.
+    """Write ``config.yaml`` to the run's folder when a training starts.
 
-    Where a training goes on in its run's folder with other options, its first ``config.yaml``
-    becomes ``config-1.yaml`` and so on, so that none is lost. The checkpoint that it goes on from
-    and images of one's own are not in it: the config is to repeat the run.
+    If a training resumes in the same folder with different options, the old ``config.yaml`` is
+    renamed to ``config-1.yaml`` and so on. The config omits the checkpoint and your images, so that
+    it repeats the run from the start.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Wait: what cannot be trained must not replace a config."""
+        """Do nothing yet: a training that cannot start must not replace a config."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, now that everything is restored and fits."""
+        """Save the config, after everything has been restored."""
         config = Path(str(trainer.log_dir), runs.CONFIG)
         self.config = self.config.clone()
         self.config["ckpt_path"] = None
-        if trainer.strategy.root_device.type == "cpu":  # with others, last digits differ
+        if trainer.strategy.root_device.type == "cpu":  # affects the last digits of results
             self.config["num_threads"] = torch.get_num_threads()
         self.config["data"]["init_args"]["predict_path"] = None
         if trainer.is_global_zero:
             with atomic_write(config) as part:
-                # Not save(), which writes in the encoding of the machine.
+                # save() would use the encoding of the machine.
                 text = self.parser.dump(self.config, skip_unset=False)
                 part.write_text(text, encoding="utf-8")
                 if config.exists() and not filecmp.cmp(config, part, shallow=False):

@@ -1,4 +1,4 @@
-"""The table of a model's layers that a training begins with."""
+"""The table of layers that is printed before a training."""
 
 import re
 from typing import Any
@@ -19,10 +19,10 @@ _ONE = re.compile(r"^\[1, ([\d, ]+)\]$")
 
 
 class ModelSummary(RichModelSummary):
-    """Lightning's summary of all layers, without what breaks its lines at 80 characters.
+    """Lightning's model summary, shortened to fit 80 characters.
 
-    Left out are the layers' numbers, their mode and the ``network.`` that each name begins with.
-    The sizes are those of one image: ``6x28x28`` for ``[1, 6, 28, 28]``.
+    It omits the number and the mode of each layer and the prefix ``network.`` of each name. Sizes
+    are those of one image: ``6x28x28`` for ``[1, 6, 28, 28]``.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class ModelSummary(RichModelSummary):
         total_flops: int,
         **summarize_kwargs: Any,
     ) -> None:
-        """Print a row for each layer, and the sums."""
+        """Print one row per layer, and the totals."""
         table = Table(header_style="bold magenta")
         columns = {name: cells for name, cells in summary_data if name not in (" ", "Mode")}
         columns["Name"] = [name.removeprefix("network.") for name in columns["Name"]]
@@ -54,5 +54,5 @@ class ModelSummary(RichModelSummary):
         console.print(table)
         console.print(
             f"Parameters: {count(total_parameters)} ({get_formatted_model_size(model_size)} MB), "
-            f"of which {count(trainable_parameters)} are trained. FLOPs: {count(total_flops)}."
+            f"{count(trainable_parameters)} of them trainable. FLOPs: {count(total_flops)}."
         )

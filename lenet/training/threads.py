@@ -1,8 +1,8 @@
-"""The number of threads that PyTorch computes with: chosen by timing, recorded, and watched.
+"""Choosing the number of threads that PyTorch uses, by timing.
 
-PyTorch takes a thread for each core. Its threads wait for each other in every layer, so beside
-other busy programs a step can take many times as long with several threads as with one.
-docs/benchmarks.md has the measurements.
+PyTorch uses one thread per core, and its threads wait for each other in every layer. On a machine
+that is busy with other programs, a step can take many times longer with several threads than with
+one (docs/benchmarks.md).
 """
 
 import sys
@@ -20,29 +20,28 @@ from lenet.errors import UserError
 
 __all__ = ["Threads"]
 
-MAX_THREADS = 1024  # beyond every machine, and far below what PyTorch cannot count
+MAX_THREADS = 1024  # more than any machine has, and far below the overflow in PyTorch
 BUDGET = 0.8  # seconds that the timing may take
-SHORT = 2.0  # seconds of work: below it a timing would not pay
-LONG_STEP = 0.03  # seconds of a step: from it no larger part of a batch is timed
-SLOW = 0.1  # seconds of a step: from it only 1 and the most threads are timed
-ROUNDS = 3  # turns of each number, one after the other: other programs come and go
-HOPELESS = 3.0  # times the fastest: a slower number is not timed again
-NEARLY = 1.15  # times the fastest: up to it fewer threads are preferred
+SHORT = 2.0  # seconds of work: shorter work is not worth timing
+LONG_STEP = 0.03  # seconds per step: above this, only part of a batch is timed
+SLOW = 0.1  # seconds per step: above this, only 1 and the maximum number are timed
+ROUNDS = 3  # rounds of timing, since the load by other programs varies
+HOPELESS = 3.0  # times the fastest: slower numbers are not timed again
+NEARLY = 1.15  # times the fastest: within this factor, fewer threads are preferred
 # Minimum number of steps and seconds over which the speed of a training is measured.
 FIRST_WINDOW = (20, 1.0)
 WINDOW = (20, 5.0)
-MANY_TIMES = 5.0  # times slower than at the start: from it the user is warned
+MANY_TIMES = 5.0  # times slower than at the start: above this, the user is warned
 
 
 class Threads(pl.Callback):
-    """Set the number of threads of a command, and report when its training becomes slow.
+    """Set the number of threads of a command, and warn if its training becomes slow.
 
-    By default a few steps of the model are timed on this machine with 1, 2, 4 and
-    more threads, up to PyTorch's own number. Short work takes one thread and is not timed. On an
-    accelerator PyTorch's own number is kept.
+    By default a few steps are timed with 1, 2, 4 and more threads, up to PyTorch's default number.
+    Short work uses one thread and is not timed. On an accelerator, PyTorch's default is kept.
 
     Args:
-        num_threads: Number of threads. None times the work and chooses.
+        num_threads: Number of threads. By default the fastest is chosen by timing.
 
     Raises:
         UserError: If the number is out of range.
@@ -51,14 +50,15 @@ class Threads(pl.Callback):
     def __init__(self, num_threads: int | None = None):
         if num_threads is not None and not 1 <= num_threads <= MAX_THREADS:
             raise UserError(
-                f"--num_threads {num_threads}: must be from 1 to {MAX_THREADS}, or null to choose."
+                f"--num_threads {num_threads}: must be from 1 to {MAX_THREADS}, or null to choose "
+                "automatically."
             )
         self.num_threads = num_threads
         self._before = torch.get_num_threads()
         self._speed = _Speed()
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Set the given number, or the one that an earlier stage of the same command chose."""
+        """Set the number that was given, or chosen earlier in the same command."""
         self._before = torch.get_num_threads()
         if self.num_threads is not None:
             torch.set_num_threads(self.num_threads)
@@ -82,21 +82,21 @@ class Threads(pl.Callback):
         self._choose(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave out what happens between two epochs."""
+        """Exclude the time between two epochs."""
         self._speed.pause()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any, **kwargs: Any
     ) -> None:
-        """Report once that the training has become many times slower than at its start."""
+        """Warn once if the training becomes many times slower than at its start."""
         slower = self._speed.step()
         if slower is not None and trainer.is_global_zero:
             now, first = (1000 * seconds for seconds in slower)
             fewer = torch.get_num_threads() > 1 and trainer.strategy.root_device.type == "cpu"
             resume = ", or stop with Ctrl-C and resume with --num_threads 1" if fewer else ""
             print(
-                f"Training has become {now / first:.0f} times slower: {now:.0f} ms a step, "
-                f"{first:.0f} ms at the start. Other programs may be using this machine: stop "
+                f"Training has become {now / first:.0f} times slower: {now:.0f} ms per step, "
+                f"{first:.0f} ms at the start. Other programs may be using this machine. Stop "
                 f"them{resume}.",
                 file=sys.stderr,
                 flush=True,
@@ -113,10 +113,10 @@ class Threads(pl.Callback):
         torch.set_num_threads(self._before)
 
     def _choose(self, trainer: pl.Trainer, model: pl.LightningModule) -> None:
-        """Set the number of threads, unless it is given or chosen already."""
+        """Choose the number of threads, unless it was given or has been chosen."""
         if self.num_threads is not None:
             return
-        # The same number on all devices: they time together.
+        # All devices use the same number, since they time together.
         self.num_threads = int(trainer.strategy.broadcast(self._before))
         if self.num_threads == 1 or trainer.strategy.root_device.type != "cpu":
             return
@@ -124,8 +124,8 @@ class Threads(pl.Callback):
             with torch.random.fork_rng(devices=[]):
                 self.num_threads, report = _fastest_number(trainer, model, self.num_threads)
         except Exception as e:
-            # A custom model or data module that cannot be timed this way. If it is an error of
-            # theirs, the first step raises it.
+            # Some custom models and data modules cannot be timed this way. If the error is theirs,
+            # the first step raises it again.
             report = f"not timed: {type(e).__name__}"
         torch.set_num_threads(self.num_threads)
         if report and trainer.is_global_zero:
@@ -147,14 +147,14 @@ class _Speed:
         self._longest = 0.0
 
     def pause(self) -> None:
-        """Leave out the time until the next step ends."""
+        """Exclude the time until the next step ends."""
         self._last_end = None
 
     def step(self) -> tuple[float, float] | None:
         """Count a step.
 
         Returns:
-            Seconds a step now and at the start, once, when the training has become slow.
+            Seconds per step now and at the start if the training has become slow, else None.
         """
         last_end = self._last_end
         self._last_end = perf_counter()
@@ -167,7 +167,7 @@ class _Speed:
         min_steps, min_seconds = FIRST_WINDOW if self._first_mean is None else WINDOW
         if self._num_steps < min_steps or self._seconds < min_seconds:
             return None
-        # Without the longest: a computer that slept, or a file that was written.
+        # Ignores the longest step, such as one during which the computer slept.
         mean = (self._seconds - self._longest) / (self._num_steps - 1)
         self._start_window()
         if self._first_mean is None:
@@ -179,10 +179,10 @@ class _Speed:
 
 
 def _fastest_number(trainer: pl.Trainer, model: Any, most: int) -> tuple[int, str]:
-    """Time a few steps of the work, and give the number of threads to take.
+    """Time a few steps, and return the number of threads to use.
 
     Returns:
-        The number, and the times to report. No times if the work is too short to pay for a timing.
+        The number, and a text with the times, or with the reason why nothing was timed.
     """
     trains = trainer.state.fn == TrainerFn.FITTING
     torch.set_num_threads(1)
@@ -194,7 +194,7 @@ def _fastest_number(trainer: pl.Trainer, model: Any, most: int) -> tuple[int, st
     seconds = _time(trainer, step, candidates)
     limit = NEARLY * min(seconds.values())
     times = [f"{1000 * mean / fraction:.1f} ms with {n}" for n, mean in seconds.items()]
-    return min(n for n, mean in seconds.items() if mean <= limit), f"a step: {', '.join(times)}"
+    return min(n for n, mean in seconds.items() if mean <= limit), f"per step: {', '.join(times)}"
 
 
 def _candidates(most: int) -> list[int]:
@@ -203,7 +203,7 @@ def _candidates(most: int) -> list[int]:
 
 
 def _num_steps(trainer: pl.Trainer, trains: bool) -> float:
-    """Count the batches of the whole work."""
+    """Return the number of batches of the command."""
     if trains:
         return float(trainer.estimated_stepping_batches) * trainer.accumulate_grad_batches
     counts = {
@@ -217,7 +217,7 @@ def _num_steps(trainer: pl.Trainer, trains: bool) -> float:
 def _example_step(
     trainer: pl.Trainer, model: Any, trains: bool
 ) -> tuple[Callable[[], None], float]:
-    """Make a step like those of the work, which changes nothing of the model.
+    """Return a step like those of the command that does not change the model.
 
     Returns:
         The step, and the fraction of a batch that it computes, in (0, 1].
@@ -246,7 +246,7 @@ def _example_step(
 
 
 def _timed(step: Callable[[], None]) -> float:
-    """Time a step, in seconds: the faster of two, since another program may delay one."""
+    """Return the time of a step in seconds, the faster of two, since one may be delayed."""
     times = []
     for _ in range(2):
         start = perf_counter()
@@ -260,9 +260,9 @@ def _mean_of_devices(trainer: pl.Trainer, seconds: float) -> float:
 
 
 def _time(trainer: pl.Trainer, step: Callable[[], None], candidates: list[int]) -> dict[int, float]:
-    """Time a step with each number of threads, in seconds.
+    """Return the mean time of a step in seconds for each number of threads.
 
-    The mean counts: beside other programs most steps are fast, and a few wait very long.
+    The mean is used, since on a busy machine most steps are fast but a few wait very long.
     """
     seconds = dict.fromkeys(candidates, 0.0)
     steps = dict.fromkeys(candidates, 0)

@@ -1,4 +1,4 @@
-"""The trainer: its methods are the commands."""
+"""The trainer, whose methods are the commands."""
 
 import contextlib
 import os
@@ -32,23 +32,23 @@ __all__ = ["Trainer"]
 
 
 class Trainer(pl.Trainer):
-    """Lightning's trainer, with commands of our own and only safe checkpoints.
+    """Lightning's trainer with additional commands and safe loading of checkpoints.
 
-    A checkpoint is found by the same words in Python as on the command line, and inspected before
-    it is read with ``weights_only=True``: it runs no code. Run folders, and the callbacks that
-    keep the best and the last weights there, are made by the command line. From Python what is
-    kept is up to the callbacks, as with Lightning's own trainer.
+    ``ckpt_path`` accepts the same values in Python as on the command line. Checkpoints are
+    inspected and then loaded with ``weights_only=True``, so they cannot run code. Only the command
+    line creates run folders and saves the best and the last weights there. In Python the callbacks
+    decide what is saved, as with Lightning's trainer.
 
     Args:
-        default_root_dir: Folder that runs are made in and looked for.
-        callbacks: Callbacks to add, in the order of their calls.
+        default_root_dir: Folder in which runs are created and found.
+        callbacks: Callbacks to add, in the order in which they are called.
         **kwargs: Passed on to Lightning's trainer.
 
     Raises:
-        UserError: If a callback of Lightning's changes what a run has recorded.
+        UserError: If a callback of Lightning would make the recorded config wrong.
     """
 
-    run_dir: str | None = None  # where a run's files go, if the command line knows
+    run_dir: str | None = None  # folder of the run, set by the command line
     callbacks: list[pl.Callback]
 
     def __init__(
@@ -63,7 +63,7 @@ class Trainer(pl.Trainer):
             _check_callback(callback)
         callbacks = [*chosen, Resuming(), ScheduleMonitor()]
         super().__init__(default_root_dir=default_root_dir, callbacks=callbacks, **kwargs)
-        if type(self.strategy.checkpoint_io) is TorchCheckpointIO:  # no plugin of the user's
+        if type(self.strategy.checkpoint_io) is TorchCheckpointIO:  # not a plugin of the user
             self.strategy.checkpoint_io = WholeCheckpointIO()
 
     @property
@@ -73,7 +73,7 @@ class Trainer(pl.Trainer):
 
     @property
     def log_dir(self) -> str | None:
-        """The run's folder, the same on all devices. Ask on all of them at once."""
+        """Folder of the run, the same on all devices. All devices must access it together."""
         return self.strategy.broadcast(self.run_dir) or super().log_dir
 
     @explains_ckpt_path
@@ -85,7 +85,7 @@ class Trainer(pl.Trainer):
         datamodule: pl.LightningDataModule | None = None,
         ckpt_path: str | None = None,
     ) -> None:
-        """Train, and keep the best weights.
+        """Train a model and save the best weights.
 
         Args:
             model: Model to train.
@@ -95,7 +95,7 @@ class Trainer(pl.Trainer):
             ckpt_path: Checkpoint to resume from: {resumed}.
         """
         ckpt_path = self._checked(ckpt_path, in_folder="last")
-        # Of several processes one holds the run. One that was spawned learns its rank later.
+        # Only one process locks the run. Spawned processes get their ranks later.
         held = self.run_dir if self.local_rank == 0 and self.node_rank == 0 else None
         try:
             with self._resumable(model, datamodule), _as_raised(), runs.locked(held):
@@ -121,14 +121,14 @@ class Trainer(pl.Trainer):
         verbose: bool = True,
         datamodule: pl.LightningDataModule | None = None,
     ) -> Any:
-        """Measure loss and accuracy on the validation set.
+        """Compute loss and accuracy on the validation set.
 
         Args:
-            model: Model to measure.
-            dataloaders: Data, if not from a data module.
-            ckpt_path: Checkpoint to measure: {evaluated}.
-            verbose: Whether to print the figures.
-            datamodule: Data module to measure on.
+            model: Model to evaluate.
+            dataloaders: Validation data, if not from a data module.
+            ckpt_path: Checkpoint to evaluate: {evaluated}.
+            verbose: Whether to print the metrics.
+            datamodule: Data module to evaluate on.
         """
         ckpt_path = self._checked(ckpt_path)
         with _as_raised():
@@ -146,14 +146,14 @@ class Trainer(pl.Trainer):
         verbose: bool = True,
         datamodule: pl.LightningDataModule | None = None,
     ) -> Any:
-        """Measure loss and accuracy on the test set.
+        """Compute loss and accuracy on the test set.
 
         Args:
-            model: Model to measure.
-            dataloaders: Data, if not from a data module.
-            ckpt_path: Checkpoint to measure: {evaluated}.
-            verbose: Whether to print the figures.
-            datamodule: Data module to measure on.
+            model: Model to evaluate.
+            dataloaders: Test data, if not from a data module.
+            ckpt_path: Checkpoint to evaluate: {evaluated}.
+            verbose: Whether to print the metrics.
+            datamodule: Data module to evaluate on.
         """
         ckpt_path = self._checked(ckpt_path)
         with _as_raised():
@@ -169,13 +169,13 @@ class Trainer(pl.Trainer):
         return_predictions: bool | None = None,
         ckpt_path: str | None = None,
     ) -> Any:
-        """Predict the test images, or one's own: a table of all, pictures, a contact sheet.
+        """Predict the test images or your images, and write a table and pictures.
 
         Args:
             model: Model to predict with.
             dataloaders: Images, if not from a data module.
             datamodule: Data module to predict on.
-            return_predictions: Whether to return the probabilities, for Python.
+            return_predictions: Whether to return the probabilities, for use in Python.
             ckpt_path: Checkpoint to predict with: {evaluated}.
         """
         ckpt_path = self._checked(ckpt_path)
@@ -191,18 +191,18 @@ class Trainer(pl.Trainer):
         datamodule: pl.LightningDataModule,
         ckpt_path: str | None = None,
     ) -> None:
-        """Train, then validate, test and predict with the best weights, in one command.
+        """Train, then validate, test and predict with the best weights.
 
         Args:
             model: Model to train.
-            datamodule: Data module to train and measure on.
+            datamodule: Data module to train and evaluate on.
             ckpt_path: Checkpoint to resume from: {resumed}.
         """
         self.fit(model, datamodule=datamodule, ckpt_path=ckpt_path)
-        # It has averaged. From now on it would take the weights before the average out of a
-        # checkpoint (Lightning 2.6), where those that are kept are the averaged ones.
+        # The saved weights are already averaged. In Lightning 2.6 this callback would replace them
+        # with the weights before averaging.
         self.callbacks = [c for c in self.callbacks if not isinstance(c, WeightAveraging)]
-        best = (self.best and self.best.best_model_path) or None  # None: the weights as they are
+        best = (self.best and self.best.best_model_path) or None  # None: the current weights
         with self._resumable(model, datamodule):
             if getattr(datamodule, "val_size", None) != 0:
                 self.validate(model, datamodule=datamodule, ckpt_path=best)
@@ -211,7 +211,7 @@ class Trainer(pl.Trainer):
 
     @contextlib.contextmanager
     def _resumable(self, model: Any, datamodule: Any) -> Iterator[None]:
-        """Let an interruption say what resumes the training."""
+        """Add the command that resumes the training to an interruption."""
         try:
             yield
         except KeyboardInterrupt as e:
@@ -221,7 +221,7 @@ class Trainer(pl.Trainer):
             raise stop from e.__cause__
 
     def _steps_made(self) -> int:
-        """Count the steps of this training, without those of the checkpoint it began with."""
+        """Return the number of steps in this process, without those of the checkpoint."""
         for callback in self.callbacks:
             if isinstance(callback, Interruption):
                 began = callback.began_at
@@ -229,9 +229,9 @@ class Trainer(pl.Trainer):
         return self.global_step
 
     def _recall_best(self) -> None:
-        """Learn what the best weights are where processes were spawned to train.
+        """Restore path and score of the best weights if spawned processes trained.
 
-        Lightning hands the path of one callback back to the first process, and no score (2.6).
+        Lightning 2.6 returns only the path of one callback to the main process, not its score.
         """
         best = self.best
         if best is None or best.best_model_score is not None or not os.path.isfile(best.path):
@@ -242,7 +242,7 @@ class Trainer(pl.Trainer):
         best.best_model_score = state.get("best_model_score")
 
     def _checked(self, ckpt_path: str | Path | None, in_folder: str = "best") -> str | None:
-        """Find a checkpoint that is safe to read, for a run that can be written to."""
+        """Find a checkpoint, and check that it is safe and that the run is writable."""
         runs.check_writable(self.run_dir)
         path = self.find_checkpoint(ckpt_path, in_folder)
         if path is None:
@@ -251,7 +251,7 @@ class Trainer(pl.Trainer):
         return str(path)
 
     def find_checkpoint(self, ckpt_path: str | Path | None, in_folder: str = "best") -> Path | None:
-        """Find a checkpoint: one that this trainer has kept, or as the command line does."""
+        """Find a checkpoint that this trainer saved, or else as the command line does."""
         if not ckpt_path:
             return None
         keepers = (self.best, *self.checkpoint_callbacks)
@@ -263,10 +263,10 @@ class Trainer(pl.Trainer):
 
 @contextlib.contextmanager
 def _as_raised() -> Iterator[None]:
-    """Raise an interruption, or a user's mistake in a spawned process, as it was raised there.
+    """Restore the original exception of an interruption or of a user error in a spawned process.
 
-    Lightning makes an exit code of the one, with Ctrl-C ignored from then on, and the text of a
-    traceback of the other.
+    Lightning turns an interruption into ``SystemExit`` and ignores Ctrl-C from then on. It turns an
+    error in a spawned process into the text of a traceback.
     """
     handler = signal.getsignal(signal.SIGINT)
     try:
@@ -287,16 +287,16 @@ def _as_raised() -> Iterator[None]:
 
 
 def _check_callback(callback: pl.Callback) -> None:
-    """Refuse Lightning's finders, which forget the checkpoint that a training is resumed from.
+    """Refuse Lightning's finders, which lose the checkpoint from which a training resumes.
 
-    They also change the optimizer, but not its schedule or the run's config.
+    They also change the optimizer without changing its schedule or the run's config.
     """
     options = {LearningRateFinder: "--model.lr", BatchSizeFinder: "--data.batch_size"}
     methods = {LearningRateFinder: "lr_find", BatchSizeFinder: "scale_batch_size"}
     for cls, option in options.items():
         if isinstance(callback, cls):
             raise UserError(
-                f"--trainer.callbacks {type(callback).__name__}: not supported, since a run would "
-                f"train with another value than the one it records. Set {option}. From Python, "
+                f"--trainer.callbacks {type(callback).__name__}: not supported, because the run's "
+                f"config would not record the value that it finds. Set {option}. In Python, "
                 f"Tuner(trainer).{methods[cls]}(model, datamodule=data) finds a value."
             )

@@ -126,7 +126,7 @@ def test_normalising_matches_torchvisions():
         ({"elastic": -0.5}, "--data.elastic -0.5: must be at least 0"),
         ({"elastic_sigma": 0.5}, "--data.elastic_sigma 0.5: must be at least 1"),
         ({"num_workers": -1}, "--data.num_workers -1: must be at least 0"),
-        ({"val_size": 5000}, "--data.val_size 5000: Digits has 1437 training images"),
+        ({"val_size": 5000}, "--data.val_size 5000: must be less than 1437"),
     ],
 )
 def test_numbers_out_of_range_are_refused_by_name(options, message):

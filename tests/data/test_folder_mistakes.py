@@ -91,18 +91,18 @@ def two_of_a_part(root: Path) -> None:
 
 
 BAD = {
-    "an empty part": (no_test_images, "test has no images in it, in a folder for each class"),
-    "a part without classes": (flat_test, "test has no images in it, in a folder for each class"),
-    "two of a part": (two_of_a_part, "val and validation both stand for val"),
+    "an empty part": (no_test_images, "the folder test has no images"),
+    "a part without classes": (flat_test, "the folder test has no images"),
+    "two of a part": (two_of_a_part, "val and validation both mean val"),
     "broken images of every part": (broken_in_every_part, "3 of 30 images cannot be read: "),
-    "val beside classes": (val_beside_classes, "Put those beside it into a folder train."),
-    "no folder": (shutil.rmtree, "no such folder. It is the one that has a folder for each class"),
-    "no images": (empty, "no images in it, in a folder for each class"),
-    "one class": (one_class, "has one class only, 'blue sky', where there must be two or more"),
-    "an empty class": (an_empty_class, "no images to train on in the class 'forêt'. Add some"),
+    "val beside classes": (val_beside_classes, "Move those next to it into a folder train."),
+    "no folder": (shutil.rmtree, "no such folder. Give a folder with one folder per class"),
+    "no images": (empty, "no images found. Put them into one folder per class"),
+    "one class": (one_class, "has only one class, 'blue sky', but at least two"),
+    "an empty class": (an_empty_class, "no training images in the class 'forêt'. Add some"),
     "broken images": (broken, "images cannot be read: night/0"),
-    "a class of its own": (strange_class, "test has the class 'dusk', where training has the 3"),
-    "nothing to train on": (no_training, "has no folder train, which says what classes there are"),
+    "a class of its own": (strange_class, "test has the class 'dusk', but training has the 3"),
+    "nothing to train on": (no_training, "has no folder train, so the classes are unknown"),
     "too few images": (too_few, "too few images of"),
 }
 
@@ -122,12 +122,15 @@ def test_a_bad_folder_gets_one_line_and_leaves_no_run(lenet, photos, bad):
     [
         ("--data.test_size 0", "--data.test_size 0: must be at least 1"),
         ("--data.test_size 30", "--data.test_size 30: "),
-        ("--data.val_size 27", "--data.val_size 27: ImageFolder has 27 training images"),
+        ("--data.val_size 27", "--data.val_size 27: must be less than 27"),
         ("--data.framing cut", "--data.framing cut: must be one of crop, pad, stretch"),
-        ("--data.resize false", "--data.resize false: images of a folder have --data.framing pad"),
-        ("--data.mean [0.5]", "--data.mean [0.5]: must be of 3, one a channel"),
-        ("--data.std [0.5,0,1]", "must be of 3, one a channel, greater than 0"),
-        ("--data.class_names [night,night]", "has a class twice"),
+        (
+            "--data.resize false",
+            "--data.resize false: not supported by ImageFolder",
+        ),
+        ("--data.mean [0.5]", "--data.mean [0.5]: must have 3 values, one per channel"),
+        ("--data.std [0.5,0,1]", "must have 3 values, one per channel, greater than 0"),
+        ("--data.class_names [night,night]", "contains a class twice"),
         ("--data.class_names [night,dusk]", "train has the 2 classes 'blue sky', 'été'"),
     ],
 )
@@ -146,9 +149,9 @@ def test_images_that_may_have_been_trained_on_are_not_tested(lenet, photos):
     assert lenet("fit", *FOLDER).code == 0
     for args in (["--data.split_seed", "7"], ["--data.test_size", "9"]):
         line = the_line(lenet, "test", *FOLDER[-4:], *args)
-        assert "the images that are drawn for testing are not those of the training" in line
+        assert "the test images differ from those of the training" in line
     write_image(photos / "night" / "new.png", 90)
-    assert "Some were trained on" in the_line(lenet, "test", *FOLDER[-4:])
+    assert "some may have been trained on" in the_line(lenet, "test", *FOLDER[-4:])
     assert lenet("test", *FOLDER[-4:], "--data.drawn", "null").code == 0
     shutil.copytree(photos, "elsewhere")
     assert lenet("test", *FOLDER[-4:], "--data.root", "elsewhere").code == 0
@@ -196,15 +199,13 @@ def test_other_classes_than_the_checkpoints_are_refused(lenet, photos):
     assert lenet("fit", *FOLDER).code == 0
     write_image(photos / "dusk" / "a.png", 90)
     line = the_line(lenet, "test", *FOLDER[-4:])
-    assert (
-        "train has the class 'dusk', where --data.class_names, or the checkpoint, has the 3" in line
-    )
+    assert "train has the class 'dusk', but --data.class_names or the checkpoint has the 3" in line
 
 
 def test_a_checkpoint_for_another_number_of_classes_says_how_many(lenet, photos):
     assert lenet("fit", *FOLDER, "--data.color", "false").code == 0
     line = the_line(lenet, "test", "--data", "Digits", *FOLDER[-4:])
-    assert "was trained for 3 classes, where the data has 10" in line
+    assert "was trained for 3 classes, but the data has 10" in line
     with pytest.raises(UserError, match="train has the 3 classes 'blue sky', 'night', 'été'"):
         ImageFolder(class_names=["a", "b"])
 

@@ -85,7 +85,7 @@ def test_labels_out_of_range_are_refused(mnist_root):
     content = bytearray(file.read_bytes())
     content[-1] = 10
     file.write_bytes(content)
-    with pytest.raises(UserError, match="labels go from 0 to 10"):
+    with pytest.raises(UserError, match="labels from 0 to 10"):
         MNIST(root=str(mnist_root)).read(train=False)
 
 

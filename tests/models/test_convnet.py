@@ -96,13 +96,13 @@ def test_a_side_that_is_not_whole_is_refused_with_the_way_there_and_what_would_f
         ConvNet(image_size=30, hidden_sizes=[10**9])  # which would not fit into memory
     message = str(refused.value)
     assert message.splitlines() == [
-        "images of 30x30 do not fit this ConvNet, as of pool2:",
+        "30x30 images do not fit this ConvNet, from pool2 on:",
         "  layer     (W - F + 2P) / S + 1",
         "  conv1_1   (30 - 3 + 2) / 1 + 1 = 30      32@30x30",
         "  pool1     (30 - 2 + 0) / 2 + 1 = 15      32@15x15",
         "  conv2_1   (15 - 3 + 2) / 1 + 1 = 15      64@15x15",
         "  pool2     (15 - 2 + 0) / 2 + 1 = 7.5     not a whole number",
-        'What would fit: --data.image_size 28 or 32; or --model.pool_sizes "[2, 1]" or "[2, 3]"; '
+        'Try --data.image_size 28 or 32; or --model.pool_sizes "[2, 1]" or "[2, 3]"; '
         'or --model.kernel_sizes "[3, 2]" or "[3, 4]".',
     ]
 
@@ -121,7 +121,7 @@ def test_a_side_that_is_not_whole_is_refused_with_the_way_there_and_what_would_f
 def test_all_that_would_fit_does(options):
     with pytest.raises(UserError) as refused:
         ConvNet(**options)
-    said = str(refused.value).rpartition("What would fit: ")[2]
+    said = str(refused.value).rpartition("Try ")[2]
     found = re.findall(r"--(?:data|model)\.(\w+) ([^;]+?)[;.]", said + ";")
     assert found
     for name, values in found:
@@ -130,7 +130,7 @@ def test_all_that_would_fit_does(options):
 
 
 def test_a_network_too_deep_for_the_image_is_refused_with_the_size_that_it_needs():
-    with pytest.raises(UserError, match=r"nothing is left\nWhat would fit: --data.image_size 64;"):
+    with pytest.raises(UserError, match=r"nothing is left\nTry --data.image_size 64;"):
         ConvNet(widths=[4] * 6)
     ConvNet(widths=[4] * 6, image_size=64)
 
@@ -145,7 +145,7 @@ def test_a_kernel_larger_than_the_image_is_refused_with_kernel_and_padding_that_
     [
         ({"widths": [4, 0]}, "--model.widths [4, 0]: each must be at least 1."),
         ({"paddings": -1}, "--model.paddings -1: each must be at least 0."),
-        ({"widths": [4, 8], "repeats": [1, 1, 2]}, "--model.widths [4, 8]: is for 2 stages, where"),
+        ({"widths": [4, 8], "repeats": [1, 1, 2]}, "--model.widths [4, 8]: has 2 numbers, but"),
     ],
 )
 def test_numbers_out_of_range_and_lists_of_different_lengths_are_refused(options, message):
@@ -164,5 +164,5 @@ def test_a_last_batch_of_one_image_is_trained_on_with_batch_normalisation():
 
 
 def test_an_empty_list_is_refused():
-    with pytest.raises(UserError, match=r"--model.pool_sizes \[\]: must have a number for each"):
+    with pytest.raises(UserError, match=r"--model.pool_sizes \[\]: needs one number per stage"):
         ConvNet(widths=8, pool_sizes=[])

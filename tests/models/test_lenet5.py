@@ -134,14 +134,14 @@ def test_the_loss_is_equation_9():
 
 
 def test_more_than_ten_classes_need_a_linear_output():
-    with pytest.raises(UserError, match=r"--model.output rbf.*not for 47.*--model.output linear"):
+    with pytest.raises(UserError, match=r"--model.output rbf.*not 47.*--model.output linear"):
         LeNet5(num_classes=47)
     assert LeNet5(num_classes=47, output="linear")(torch.zeros(1, 1, 32, 32)).shape == (1, 47)
 
 
 def test_color_images_are_taken_and_other_sizes_refused():
     assert LeNet5(in_channels=3)(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
-    with pytest.raises(UserError, match=r"28x28 do not fit LeNet5, which is built for 32x32"):
+    with pytest.raises(UserError, match=r"28x28 images do not fit LeNet5"):
         LeNet5(image_size=28)
 
 

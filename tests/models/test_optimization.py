@@ -233,5 +233,5 @@ def test_moments_that_lack_what_new_options_need_are_left_behind():
 
 @pytest.mark.parametrize("name", ["max_lr", "total_steps", "epochs"])
 def test_one_cycle_is_not_told_what_the_training_tells_it(name):
-    with pytest.raises(UserError, match=f"--model.scheduler.{name} 5: the peak of OneCycleLR"):
+    with pytest.raises(UserError, match=f"--model.scheduler.{name} 5: cannot be set. OneCycleLR"):
         check_schedule(partial(lr_scheduler.OneCycleLR, **{name: 5}))

@@ -71,7 +71,7 @@ def test_finding_out_whether_images_fit_draws_no_random_numbers():
     ],
 )
 def test_images_that_do_not_fit_are_refused_with_a_size_that_does(name, size, fits):
-    wanted = rf"{size}x{size} do not fit {name}. .*--data.image_size {fits}\."
+    wanted = rf"{size}x{size} images do not fit {name}. .*--data.image_size {fits}\."
     with pytest.raises(UserError, match=wanted):
         TorchvisionModel(name, image_size=size)
     with torch.device("meta"):
@@ -81,9 +81,9 @@ def test_images_that_do_not_fit_are_refused_with_a_size_that_does(name, size, fi
 def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(UserError, match=r"resnet19: .*no such network. Did you mean resnet18 or "):
         TorchvisionModel("resnet19")
-    with pytest.raises(UserError, match=r"no such network. There are alexnet, convnext_base, "):
+    with pytest.raises(UserError, match=r"no such network. Choose from alexnet, convnext_base, "):
         TorchvisionModel("qqq")
-    with pytest.raises(UserError, match=r"IMAGENET: .* There are IMAGENET1K_V1, DEFAULT"):
+    with pytest.raises(UserError, match=r"IMAGENET: .* Choose from IMAGENET1K_V1, DEFAULT"):
         TorchvisionModel(weights="IMAGENET")
 
 
@@ -154,7 +154,7 @@ def test_trained_weights_come_without_their_further_outputs(monkeypatch, name):
 @pytest.mark.parametrize(
     ("name", "raised", "said"),
     [
-        ("vit_b_32", None, "not for images of 64x64, but for --data.image_size 224."),
+        ("vit_b_32", None, "do not fit 64x64 images. Set --data.image_size 224."),
         ("resnet18", RuntimeError("invalid hash value"), r"cannot be used \(invalid hash value\)"),
     ],
 )

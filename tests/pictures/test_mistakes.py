@@ -21,8 +21,8 @@ def test_each_image_has_its_truth_prediction_and_confidence(tmp_path, monkeypatc
     path = draw_mistakes(tmp_path / "m.png", IMAGES, worst, ["yes", "no"], "title")
     assert path is not None
     first, second = drawn
-    assert (first.title, first.mistake) == ("is yes", "said no, 99.99%")
-    assert (second.title, second.mistake) == ("is no", "said yes, 81.0%")
+    assert (first.title, first.mistake) == ("is yes", "predicted no, 99.99%")
+    assert (second.title, second.mistake) == ("is no", "predicted yes, 81.0%")
     assert first.caption == "no. 3"
     assert np.unique(first.image).tolist() == [240]
     with Image.open(path) as image:

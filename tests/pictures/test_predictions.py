@@ -33,7 +33,7 @@ def test_predict_writes_a_row_an_image_with_every_probability(lenet, trained):
     assert [int(row[2]) for row in rows] == expected.argmax(dim=1).tolist()
     assert all(row[3] == max(row[4:], key=float) for row in rows)
     right = sum(row[1] == row[2] for row in rows)
-    assert f"Predicted 360 images, {right} of them right" in done.out
+    assert f"Predicted 360 images, {right} of them correctly" in done.out
 
 
 def test_ten_random_images_are_saved_at_a_size_a_person_can_see(lenet):

@@ -31,4 +31,4 @@ def test_early_stopping_says_so_and_an_end_that_was_asked_for_does_not(lenet):
     done = lenet(
         "fit", *TINY, "--trainer.max_epochs", "3", "--early_stopping.stopping_threshold", "9"
     )
-    assert "Stopped early, after epoch 0. " in done.out
+    assert "Stopped early after epoch 0. " in done.out

@@ -66,7 +66,7 @@ def test_nothing_is_written_after_the_training_is_over(tmp_path):
 )
 def test_a_table_that_is_none_is_refused_before_a_training(tmp_path, text):
     (tmp_path / "metrics.csv").write_bytes(text)
-    with pytest.raises(UserError, match=r"metrics\.csv: no table of epochs .*Mend it"):
+    with pytest.raises(UserError, match=r"metrics\.csv: not a valid table of epochs .*Repair"):
         MetricsFile(tmp_path)
 
 

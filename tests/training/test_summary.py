@@ -12,12 +12,12 @@ SHORT = (*DIGITS, *QUIET[:-2], "--trainer.limit_train_batches", "1")
         (
             "LeNet",
             {"c1": "Conv2d 156 235 K 1x32x32 6x28x28", "c5": "Linear 48.1 K 96.0 K 400 120"},
-            "Parameters: 61.7 K (0.247 MB), of which 61.7 K are trained. FLOPs: 833 K.",
+            "Parameters: 61.7 K (0.247 MB), 61.7 K of them trainable. FLOPs: 833 K.",
         ),
         (
             "LeNet5",
             {"c3": "TableConvolution 1.5 K 480 K 6x14x14 16x10x10", "output": "RBF 0 0 84 10"},
-            "Parameters: 60.0 K (0.240 MB), of which 60.0 K are trained. FLOPs: 831 K.",
+            "Parameters: 60.0 K (0.240 MB), 60.0 K of them trainable. FLOPs: 831 K.",
         ),
     ],
 )

@@ -62,7 +62,7 @@ def test_the_fastest_number_is_chosen_said_and_recorded(lenet, timings, seconds,
     assert calls == [[1, 2]]
     assert recorded() == chosen
     [line] = [line for line in done.err.splitlines() if line.startswith("Threads: ")]
-    assert line.startswith(f"Threads: {chosen} (a step: {1000 * seconds[1]:.1f} ms with 1, ")
+    assert line.startswith(f"Threads: {chosen} (per step: {1000 * seconds[1]:.1f} ms with 1, ")
     assert torch.get_num_threads() == 2  # as before the command
 
 

@@ -1,7 +1,7 @@
-"""Image files of any size and kind, brought to one size and to gray or color.
+"""Decoding image files of any size and format to one size, in gray or color.
 
-What a file becomes depends on the file and the options alone, so that it is the same whether all
-are decoded beforehand or each when it is asked for.
+The result depends only on the file and the options, so it is the same whether all files are decoded
+in advance or each when it is needed.
 """
 
 import contextlib
@@ -35,26 +35,26 @@ __all__ = [
 
 Framing = Literal["crop", "pad", "stretch"]
 GRAY_MODES = ("1", "L", "LA", "La", "I", "F")
-MAX_NAMED = 3  # broken files that a message names
-# Formats that Pillow does not decode itself: stubs, and one that it starts Ghostscript for.
+MAX_NAMED = 3  # broken files that an error message names
+# Formats that Pillow does not decode itself: stubs, and EPS, for which it starts Ghostscript.
 NOT_DECODED = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 LARGE_IMAGE = (
-    25_000_000  # pixels: more take up to gigabytes, so one such image is decoded at a time
+    25_000_000  # pixels: larger images take up to gigabytes, so they are decoded one at a time
 )
-ROWS_AT_ONCE = 1024  # rows that are worked on together
-IMAGES_AT_ONCE = 1024  # images that are decoded before the next are begun
+ROWS_AT_ONCE = 1024  # rows per step, to limit memory
+IMAGES_AT_ONCE = 1024  # images per step, to limit memory
 _one_large = threading.Lock()
 
 
 class ImageFiles:
-    """Image files that are indexed like a tensor ``(N, C, H, W)``, and decoded when they are.
+    """Image files that are indexed like a tensor ``(N, C, H, W)`` and decoded on access.
 
     Args:
-        root: Folder that the paths start from.
+        root: Folder that the paths are relative to.
         paths: The files.
         channels: 1 for gray, 3 for color.
-        size: Height and width that they are brought to, in pixels.
-        framing: How, see :func:`decode`.
+        size: Height and width of the decoded images, in pixels.
+        framing: How images become square, see :func:`decode`.
     """
 
     def __init__(
@@ -69,24 +69,24 @@ class ImageFiles:
         return len(self.paths)
 
     def __getitem__(self, indices: Tensor) -> Tensor:
-        """Decode the images of these indices: ``(N, C, H, W)``, ``uint8``."""
+        """Decode the images at these indices: ``(N, C, H, W)``, ``uint8``."""
         images = torch.empty(len(indices), *self.shape[1:], dtype=torch.uint8)
         for image, index in zip(images, indices.tolist(), strict=True):
             image.copy_(self._decode(index))
         return images
 
     def scan(self, keep: bool) -> tuple["Tensor | ImageFiles", Tensor]:
-        """Decode all of them once, and refuse the broken ones together.
+        """Decode all images once, and report all broken files in one error.
 
         Args:
             keep: Whether to keep the images in memory.
 
         Returns:
-            The images, or else these files, and the sums of each image's values and of their
-            squares, ``(2, N, C)``, in whole numbers, which are the same in any order.
+            The images in memory, or these files, and the sums of each image's values and of their
+            squares ``(2, N, C)``. Integer sums do not depend on the order of the images.
 
         Raises:
-            UserError: With the number of files that cannot be decoded, and the first of them.
+            UserError: With the number of files that cannot be decoded, and the first few names.
         """
         images = torch.empty(*self.shape, dtype=torch.uint8) if keep else None
         sums = torch.zeros(2, *self.shape[:2], dtype=torch.int64)
@@ -104,7 +104,7 @@ class ImageFiles:
             more = f" and {len(broken) - MAX_NAMED:,} more" if len(broken) > MAX_NAMED else ""
             raise UserError(
                 f"{self.root}: {len(broken):,} of {len(self):,} images cannot be read: "
-                f"{', '.join(broken[:MAX_NAMED])}{more}. Mend or remove them."
+                f"{', '.join(broken[:MAX_NAMED])}{more}. Repair or remove them."
             )
         return (self if images is None else images), sums
 
@@ -116,18 +116,18 @@ class ImageFiles:
 def decode_all(
     decode_one: Callable[[Any], Tensor], items: Sequence[Any], num_threads: int
 ) -> Iterator[Tensor | str]:
-    """Decode images on several threads, and give each in its order, or the reason why it failed.
+    """Decode images in several threads, in order. A failed image yields the reason as text.
 
     Args:
-        decode_one: Decodes one of the items.
-        items: What stands for the images, such as their paths.
-        num_threads: Number of threads. Pillow decodes outside of Python's lock.
+        decode_one: Decodes one item.
+        items: The images to decode, such as their paths.
+        num_threads: Number of threads. Pillow releases Python's global lock while it decodes.
     """
 
     def attempt(item: Any) -> Tensor | str:
         try:
             return decode_one(item)
-        except Exception as e:  # depends on the format and on the damage
+        except Exception as e:  # the type depends on the format and the damage
             return error_reason(e)
 
     with ThreadPoolExecutor(num_threads) as pool:
@@ -136,29 +136,30 @@ def decode_all(
 
 
 def readable_formats() -> list[str]:
-    """Name the formats that are read."""
+    """List the image formats that can be read."""
     Image.init()
     return [kind for kind in Image.OPEN if kind not in NOT_DECODED]
 
 
 @contextlib.contextmanager
 def open_image(path: str, min_size: int) -> Iterator[Image.Image]:
-    """Open an image file, as a whole no larger than memory allows.
+    """Open an image file, unless it is too large to fit in memory.
 
     Args:
         path: The file.
-        min_size: Pixels of the longer side to decode at least, where a format can give fewer.
+        min_size: Minimum size of the longer side, in pixels. A large JPEG may be decoded at a
+            reduced size.
     """
     if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError("not a file")  # such as a pipe, which would be waited for
+        raise ValueError("not a file")  # reading a pipe could block forever
     with Image.open(path, formats=readable_formats()) as image:
-        image.draft(None, (min_size, min_size))  # a large JPEG is decoded to a part of its size
+        image.draft(None, (min_size, min_size))  # decodes a large JPEG at a reduced size
         with _one_large if image.width * image.height > LARGE_IMAGE else contextlib.nullcontext():
             yield image
 
 
 def error_reason(e: Exception) -> str:
-    """Say in a few words why an image cannot be read."""
+    """Describe in a few words why an image cannot be read."""
     if isinstance(e, Image.UnidentifiedImageError):
         return "not an image"
     if isinstance(e, Image.DecompressionBombError):
@@ -168,26 +169,26 @@ def error_reason(e: Exception) -> str:
 
 
 def decode(path: str, channels: int, size: int, framing: Framing = "crop") -> Tensor:
-    """Decode an image file, as bytes ``(channels, size, size)``.
+    """Decode an image file to ``uint8`` values ``(channels, size, size)``.
 
-    It is turned as its camera says (EXIF). What is transparent becomes white, more than 8 bits
-    become 8 (see :func:`to_bytes`), color becomes gray by its luma (ITU-R 601), and gray becomes
-    color with three equal channels. Of several frames the first is taken.
+    Applies the EXIF rotation. Transparent areas become white. Images with more than 8 bits are
+    reduced to 8 (see :func:`to_bytes`). Color becomes gray by its luma (ITU-R 601), and gray
+    becomes color with three equal channels. Only the first frame is used.
 
     Args:
         path: The file.
         channels: 1 for gray, 3 for color.
-        size: Height and width to bring it to, in pixels.
-        framing: ``"crop"`` scales the shorter side to the size and cuts the longer one off evenly,
-            ``"pad"`` scales the longer side and fills up with black, ``"stretch"`` scales both.
+        size: Height and width of the result, in pixels.
+        framing: ``"crop"`` scales the shorter side to the size and crops the longer side evenly,
+            ``"pad"`` scales the longer side and pads with black, ``"stretch"`` scales both sides.
     """
     with open_image(path, 2 * size) as file:
         return square_image(file, channels, size, framing)
 
 
 def square_image(image: Image.Image, channels: int, size: int, framing: Framing = "crop") -> Tensor:
-    """Bring an image to size and to gray or color as :func:`decode` does a file."""
-    image.load()  # which turns a TIFF
+    """Convert an opened image as :func:`decode` converts a file."""
+    image.load()  # applies the rotation of a TIFF
     if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode == "F" or image.mode.startswith("I"):
@@ -207,21 +208,21 @@ def square_image(image: Image.Image, channels: int, size: int, framing: Framing 
 
 
 def to_bytes(image: Image.Image) -> Image.Image:
-    """Bring gray of more than 8 bits (modes I and F) to 8.
+    """Reduce gray images with more than 8 bits (modes I and F) to 8 bits.
 
-    Of 16 bits the upper 8 are kept. With 32 bits a file does not say what white is: numbers from
-    0 to 255 are taken for 8 bits, larger ones up to 65,535 for 16, and of floating-point numbers
-    those from 0 to 1 for parts of white.
+    Of 16 bits, the upper 8 are kept. A 32-bit file does not define its white level: values up to
+    255 are read as 8 bits, values up to 65,535 as 16 bits, and floating-point values in [0, 1] as
+    fractions of white.
 
     Raises:
-        ValueError: If there are numbers beyond.
+        ValueError: If values are outside of these ranges.
     """
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
-    if not (low >= 0 and high <= 65535):  # nor not-a-number
-        raise ValueError(f"gray from {low:g} to {high:g}, save it with 8 or 16 bits")
+    if not (low >= 0 and high <= 65535):  # also refuses NaN
+        raise ValueError(f"gray values from {low:g} to {high:g}, save it with 8 or 16 bits")
     result = np.empty(values.shape, dtype=np.uint8)
-    for top in range(0, len(values), ROWS_AT_ONCE):  # of a large one, copies would take gigabytes
+    for top in range(0, len(values), ROWS_AT_ONCE):  # copies of a large image would take gigabytes
         part = values[top : top + ROWS_AT_ONCE].astype(np.float64)
         if image.mode == "F" and high <= 1:
             part *= 255
@@ -232,15 +233,15 @@ def to_bytes(image: Image.Image) -> Image.Image:
 
 
 def is_color(path: str) -> bool:
-    """Tell from a file's header whether it has colors. A broken one has none."""
+    """Return whether a file has colors, according to its header. False for broken files."""
     try:
         with open_image(path, 1) as image:
             return image.mode not in GRAY_MODES and not image.mode.startswith("I;")
-    except Exception:  # counted when all are decoded
+    except Exception:  # reported later, when all files are decoded
         return False
 
 
 def num_cores() -> int:
-    """Count the cores that this process may use, up to 8."""
+    """Return the number of CPU cores that this process may use, up to 8."""
     usable = getattr(os, "sched_getaffinity", None)
     return min(8, len(usable(0)) if usable else os.cpu_count() or 1)

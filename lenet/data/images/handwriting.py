@@ -1,8 +1,8 @@
-"""Your characters, brought to how those of a data set were prepared.
+"""Preparing images of handwriting like those of a data set.
 
-MNIST's were scaled into 20x20 pixels with their aspect kept, which makes them gray at the edges,
-and put into 28x28 with their centre of mass in the middle (LeCun, Bottou, Bengio and Haffner,
-1998). A network that learned from these has seen no others.
+MNIST's digits were scaled to fit 20x20 pixels with their aspect ratio kept, which makes their edges
+gray, and centered in 28x28 pixels by their center of mass (LeCun, Bottou, Bengio and Haffner,
+1998). A network that was trained on such images recognizes only similar ones.
 """
 
 from dataclasses import dataclass
@@ -19,21 +19,21 @@ from lenet.errors import UserError
 
 __all__ = ["Handwriting"]
 
-OVERSAMPLING = 5  # pixels worked on for one of the result
-MIN_EXTENT = 0.05  # of the shorter side: what is smaller is dust
-# Widths of a stroke, in pixels of a box of 20: nine tenths of MNIST's are between.
+OVERSAMPLING = 5  # pixels per pixel of the result
+MIN_EXTENT = 0.05  # fraction of the shorter side: anything smaller is dust
+# Stroke widths in a box of 20 pixels, in pixels: 90 % of MNIST's strokes are in between.
 MIN_STROKE_WIDTH = 2.0
 MAX_STROKE_WIDTH = 4.2
 
 
 @dataclass(frozen=True)
 class Handwriting:
-    """How the characters of a data set lie in its images.
+    """How characters are placed in the images of a data set.
 
     Args:
         size: Height and width of an image, in pixels.
-        box: Height and width of the box that a character is scaled into.
-        by_mass: Whether its centre of mass is in the middle of the image, or else that of its box.
+        box: Height and width of the box that a character is scaled to fit, in pixels.
+        by_mass: Whether characters are centered by their center of mass or by their bounding box.
     """
 
     size: int = 28
@@ -41,10 +41,10 @@ class Handwriting:
     by_mass: bool = True
 
     def prepare(self, image: Image.Image) -> Tensor:
-        """Bring an image to one of these, light on dark: ``(1, size, size)``, ``uint8``.
+        """Return the prepared image ``(1, size, size)``, ``uint8``, light on dark.
 
         Raises:
-            UserError: If nothing is drawn in it.
+            UserError: If nothing is drawn in the image.
         """
         ink = _even_out(_crop(_without_specks(find_ink(image))), self.box)
         rows, columns = ink.shape
@@ -55,7 +55,7 @@ class Handwriting:
         return torch.from_numpy(np.rint(255 * self._centered(small)).astype(np.uint8))[None]
 
     def _centered(self, ink: np.ndarray) -> np.ndarray:
-        """Put a character ``(H, W)`` in the middle of an image, moved by whole pixels."""
+        """Center a character ``(H, W)`` in an image, moved by whole pixels."""
         places = []
         for axis, side in enumerate(ink.shape):
             mass = ink.sum(axis=1 - axis)
@@ -69,7 +69,7 @@ class Handwriting:
 
 
 def _without_specks(ink: np.ndarray) -> np.ndarray:
-    """Keep the strokes: the largest, and what is large or near enough to belong to it."""
+    """Keep the largest stroke, and strokes that are large or near enough to belong to it."""
     labeled: Any = ndimage.label(ink > 0.3, structure=np.ones((3, 3)))
     parts, count = labeled
     if count == 0:
@@ -86,17 +86,17 @@ def _without_specks(ink: np.ndarray) -> np.ndarray:
         )
         keep[i + 1] = mass[i] >= mass[main] * (0.02 if gap <= near else 0.2)
     if extent < MIN_EXTENT * min(ink.shape) or mass[keep[1:]].sum() < mass.sum() / 2:
-        raise UserError("nothing is drawn in it but specks")
+        raise UserError("nothing is drawn in it, only specks")
     strokes: np.ndarray = keep[parts]
     specks = (parts > 0) & (strokes == 0)
-    # The soft edges go with the strokes, and those of the specks with the specks.
+    # Soft edges are kept around strokes and removed around specks.
     edges = ndimage.binary_dilation(strokes, np.ones((3, 3)), iterations=3)
     dust = ndimage.binary_dilation(specks, np.ones((3, 3)), iterations=2)
     return np.where(strokes | (edges > dust), ink, 0)
 
 
 def _crop(ink: np.ndarray) -> np.ndarray:
-    """Cut to the box of what is drawn."""
+    """Crop to the bounding box of the ink."""
     rows, columns = (np.flatnonzero((ink > 0.2).any(axis=axis)) for axis in (1, 0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
@@ -109,9 +109,9 @@ def _resized(ink: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _even_out(ink: np.ndarray, box: int) -> np.ndarray:
-    """Make strokes thicker or thinner that are much thinner or thicker than those of a data set."""
+    """Bring strokes that are much thinner or thicker than those of MNIST into its range."""
     if max(ink.shape) <= 1.5 * box:
-        return ink  # too few pixels for it
+        return ink  # too few pixels to measure strokes
     scale = OVERSAMPLING * box / max(ink.shape)
     height, width = (max(1, round(side * scale)) for side in ink.shape)
     margin = 2 * OVERSAMPLING
@@ -119,7 +119,7 @@ def _even_out(ink: np.ndarray, box: int) -> np.ndarray:
     drawn = fine > 0.5
     if not drawn.any():
         return ink
-    # On a stroke of width w the mean distance to its edge is w / 4.
+    # In a stroke of width w, the mean distance to its edge is w / 4.
     depth: Any = ndimage.distance_transform_edt(drawn)
     stroke = 4 * float(depth[drawn].mean())
     unit = OVERSAMPLING * box / 20

@@ -1,8 +1,8 @@
-"""Ink on paper: what was drawn in a scan, a photograph or a drawing, and how strongly.
+"""Separating ink from paper in a scan, a photograph or a drawing.
 
-Paper is not white and light is not even. What counts is the difference to the paper beside it, so
-the paper is estimated everywhere and taken away. Which of the two is ink follows from the paper
-being the larger part of every neighborhood.
+Paper is not white and light is not even. So the paper is estimated at every pixel and subtracted.
+To decide whether ink is dark or light, the more frequent value in each neighborhood is taken as
+paper.
 """
 
 import numpy as np
@@ -15,20 +15,20 @@ __all__ = ["MAX_SIDE", "find_ink"]
 
 ORIENTATION = ExifTags.Base.Orientation
 SCALABLE = ("L", "RGB", "RGBA", "CMYK", "YCbCr")
-MAX_SIDE = 400  # pixels: the longer side that an image is worked on at
-MIN_CONTRAST = 0.08  # of the range of gray: less is paper and noise
-MIN_SIZE = 5  # pixels: no character is drawn with fewer
-MAX_STROKE_WIDTH = 0.4  # of the shorter side. Shadows that matter are wider.
+MAX_SIDE = 400  # pixels: larger images are reduced to this longer side
+MIN_CONTRAST = 0.08  # fraction of the gray range: less is paper and noise
+MIN_SIZE = 5  # pixels: too small for a character
+MAX_STROKE_WIDTH = 0.4  # fraction of the shorter side: wider dark areas are shadows
 
 
 def find_ink(image: Image.Image) -> np.ndarray:
-    """Find what is drawn in an image of any mode, dark on light or light on dark.
+    """Find the ink in an image of any mode, dark on light or light on dark.
 
-    It is turned as its camera says (EXIF). Where an image has colors, the plane that shows most is
-    taken: gray, red, green or blue. What is drawn in transparency alone is found as well.
+    Applies the EXIF rotation. In color images, the plane with the most contrast is used: gray, red,
+    green or blue. Drawings that consist of transparency alone are found as well.
 
     Args:
-        image: The image. It must be one frame, and may be of any size.
+        image: A single-frame image of any size.
 
     Returns:
         Ink ``(H, W)`` in [0, 1], where 0 is paper, at most ``MAX_SIDE`` pixels in size.
@@ -38,15 +38,15 @@ def find_ink(image: Image.Image) -> np.ndarray:
     """
     best = None
     most = 0.0
-    image.load()  # which turns a TIFF
+    image.load()  # applies the rotation of a TIFF
     orientation = image.getexif().get(ORIENTATION)
     if image.mode in SCALABLE:
-        image = _shrunk(image)  # before there are copies of a large one
+        image = _shrunk(image)  # before a large image is copied
     if orientation is not None:
         image.getexif()[ORIENTATION] = orientation
     for plane in _planes(ImageOps.exif_transpose(image)):
         ink, contrast = _flatten(plane)
-        # Gray is the first, and less noisy than a color.
+        # Gray comes first and is less noisy, so a color must have twice its contrast.
         if contrast > (2 * most if best is not None else MIN_CONTRAST):
             best = ink
             most = contrast
@@ -56,7 +56,7 @@ def find_ink(image: Image.Image) -> np.ndarray:
 
 
 def _planes(image: Image.Image) -> list[np.ndarray]:
-    """Give the planes ``(H, W)`` in [0, 1] that ink may show in, the likeliest first."""
+    """Return the planes ``(H, W)`` in [0, 1] that may show the ink, the likeliest first."""
     if image.mode == "F" or image.mode.startswith("I"):
         values = np.asarray(_shrunk(image.convert("F")))
         if not np.isfinite(values).any():
@@ -76,7 +76,7 @@ def _planes(image: Image.Image) -> list[np.ndarray]:
         return [alpha]
     low, high = np.percentile(_luma(colors[opaque]), (5, 95))
     if high - low < 0.25 and not opaque.all():
-        return [alpha]  # of one color: what is drawn is where it is
+        return [alpha]  # a single color: the drawing is the opaque part
     paper = np.median(colors[opaque], axis=0)
     colors = paper + (colors - paper) * alpha[..., None]
     return [_luma(colors), *np.moveaxis(colors, -1, 0)]
@@ -87,7 +87,7 @@ def _luma(colors: np.ndarray) -> np.ndarray:
 
 
 def _shrunk(image: Image.Image) -> Image.Image:
-    """Bring a large image to a size to work on, each pixel the mean of those that it stands for."""
+    """Reduce a large image to ``MAX_SIDE``. Each pixel is the mean of those that it replaces."""
     factor = max(image.size) / MAX_SIDE
     if factor <= 1:
         return image
@@ -96,7 +96,7 @@ def _shrunk(image: Image.Image) -> Image.Image:
 
 
 def _flatten(plane: np.ndarray) -> tuple[np.ndarray, float]:
-    """Take the paper away: ink ``(H, W)`` in [0, 1], and its contrast to the paper."""
+    """Subtract the paper. Return ink ``(H, W)`` in [0, 1] and its contrast to the paper."""
     longer = max(plane.shape)
     if min(plane.shape) < MIN_SIZE:
         return plane, 0.0
@@ -104,14 +104,14 @@ def _flatten(plane: np.ndarray) -> tuple[np.ndarray, float]:
     wide = 2 * round(MAX_STROKE_WIDTH * min(plane.shape) / 2) + 1
     if _is_dark(plane):
         paper = _paper(plane, wide)
-        # In the shade ink and paper are darker by the same factor.
+        # Shade darkens ink and paper by the same factor.
         ink = (paper - plane) * (paper.max() / np.maximum(paper, 0.05))
     else:
         ink = plane + _paper(-plane, wide)
-    # Noise is told from pixels too far apart to share it, which few edges lie between.
+    # Estimates noise from pixels that are too far apart to share it, but rarely span an edge.
     apart = 4 if longer > 100 else 1
     noise = 1.05 * float(np.median(np.abs(plane[:, apart:] - plane[:, :-apart])))
-    # A quarter or more is paper; the rest of its noise is above.
+    # At least a quarter of the pixels is paper. Part of its noise lies above this percentile.
     floor = float(np.percentile(ink, 25)) + 0.67 * noise
     low = floor + max(4 * noise, MIN_CONTRAST / 2)
     drawn = ink[ink > low]
@@ -126,13 +126,13 @@ def _flatten(plane: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _paper(plane: np.ndarray, wide: int) -> np.ndarray:
-    """Give what is behind everything dark that is narrower than so many pixels."""
+    """Return the paper behind all dark strokes that are narrower than ``wide`` pixels."""
     sheet = np.pad(plane, wide, mode="edge")
     return ndimage.grey_closing(sheet, size=(wide, wide))[wide:-wide, wide:-wide]
 
 
 def _is_dark(plane: np.ndarray) -> bool:
-    """Tell whether ink is darker than the paper around it, which is most of a neighborhood."""
+    """Return whether ink is darker than the paper, the more frequent value of a neighborhood."""
     small = np.asarray(
         Image.fromarray(plane.astype(np.float32)).resize((48, 48), Image.Resampling.BOX)
     )

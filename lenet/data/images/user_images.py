@@ -1,4 +1,4 @@
-"""The images that ``predict`` is given: found by a path and prepared, the broken ones left out."""
+"""The images of ``--data.predict_path``: found, prepared, and skipped if they are broken."""
 
 import glob
 import os
@@ -18,15 +18,16 @@ __all__ = ["UserImages", "display_path", "find_images", "spreadsheet_safe"]
 
 
 class UserImages:
-    """Images of the user, as bytes in memory, and the files that could not be prepared.
+    """The user's images in memory, and the files that could not be prepared.
 
     Args:
         path: A file, a folder, or a pattern of files.
-        prepare: Brings an image to the bytes ``(C, H, W)`` that a network knows.
-        min_size: Pixels of the longer side to decode at least, where a format can give fewer.
+        prepare: Converts an image to ``uint8`` values ``(C, H, W)`` like those of the data set.
+        min_size: Minimum size of the longer side, in pixels. A large JPEG may be decoded at a
+            reduced size.
 
     Attributes:
-        images: The images that could be prepared, ``(N, C, H, W)``, ``uint8``.
+        images: The prepared images ``(N, C, H, W)``, ``uint8``.
         paths: Their files, in order.
         left_out: The other files, each with the reason.
 
@@ -41,23 +42,23 @@ class UserImages:
 
         files, num_others = find_images(path)
         if len(files) + num_others > 1:
-            others = f" Other files, left out: {num_others:,}." if num_others else ""
-            rank_zero_info(f"Images in {path}: {len(files):,}.{others}")
-        # A large photograph takes hundreds of megabytes while it is decoded.
+            others = f" Skipped {num_others:,} other files." if num_others else ""
+            rank_zero_info(f"Found {len(files):,} images in {path}.{others}")
+        # Decoding a large photograph takes hundreds of megabytes, so at most 4 threads do it.
         results = list(decode_all(prepare_file, files, min(4, num_cores())))
         pairs = list(zip(files, results, strict=True))
         self.paths = [file for file, result in pairs if isinstance(result, Tensor)]
         self.left_out = [(file, result) for file, result in pairs if isinstance(result, str)]
         images = [result for result in results if isinstance(result, Tensor)]
         if len(files) == 1 and not images:
-            raise UserError(f"--data.predict_path {path}: cannot be predicted: {results[0]}.")
+            raise UserError(f"--data.predict_path {path}: this image cannot be read: {results[0]}.")
         if not images:
             reasons = "; ".join(
                 f"{display_path(file)}: {reason}" for file, reason in self.left_out[:MAX_NAMED]
             )
             more = f"; and {len(files) - MAX_NAMED:,} more" if len(files) > MAX_NAMED else ""
             raise UserError(
-                f"--data.predict_path {path}: none of the {len(files):,} images can be predicted. "
+                f"--data.predict_path {path}: none of the {len(files):,} images can be read. "
                 f"{reasons}{more}."
             )
         self.images = torch.stack(images)
@@ -67,22 +68,23 @@ class UserImages:
 
 
 def find_images(path: str) -> tuple[list[str], int]:
-    """Find the image files that a path means, in the order of their names.
+    """Find the image files for a path, sorted by name.
 
     Args:
-        path: A file; a folder, which is searched at any depth for files whose names end like those
-            of images; or a pattern, where ``*`` is anything in a name and ``**`` any folders.
+        path: A file; a folder, which is searched recursively for files with the extension of an
+            image; or a pattern, in which ``*`` matches within a name and ``**`` matches folders.
 
     Returns:
-        The files, and how many others are in the folder. What begins with a dot is not counted.
+        The files, and the number of other files in the folder. Names that start with a dot are
+        ignored.
 
     Raises:
-        UserError: If there is none.
+        UserError: If no images are found.
     """
     expanded = os.path.expanduser(path)
     if not expanded:
         raise UserError(
-            '--data.predict_path "": give an image file, a folder of them or a pattern.'
+            '--data.predict_path "": must be an image file, a folder of images or a pattern.'
         )
     if os.path.isfile(expanded):
         return [expanded], 0
@@ -90,10 +92,10 @@ def find_images(path: str) -> tuple[list[str], int]:
         images = _without_duplicates(filter(os.path.isfile, glob.iglob(expanded, recursive=True)))
         if not images:
             is_pattern = glob.has_magic(expanded)
-            reason = "no file fits this pattern" if is_pattern else "no such file"
+            reason = "no file matches this pattern" if is_pattern else "no such file"
             raise UserError(
-                f"--data.predict_path {path}: {reason}. Give an image file, a folder of them or a "
-                "pattern in quotation marks, such as 'scans/*.png'."
+                f"--data.predict_path {path}: {reason}. Give an image file, a folder of images or "
+                "a pattern in quotation marks, such as 'scans/*.png'."
             )
         return images, 0
     files: list[str] = []
@@ -111,14 +113,14 @@ def find_images(path: str) -> tuple[list[str], int]:
 
 
 def display_path(path: str) -> str:
-    """Spell a path so that it can be printed and written, whatever bytes are in its name."""
+    """Return a path as valid text, even if its name contains invalid bytes."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
 def spreadsheet_safe(name: str, is_path: bool = False) -> str:
-    """Spell a name for a table, so that no spreadsheet takes a stranger's for a formula.
+    """Return a name for a table that no spreadsheet runs as a formula.
 
-    Only what calls a function or a program is changed: ``-1`` and ``+`` are good names of classes.
+    Only names that call a function or a program are changed: ``-1`` and ``+`` are valid classes.
     """
     if not re.match(r"[=+\-@\t\r].*[(|!]", name, re.DOTALL):
         return display_path(name)
@@ -126,7 +128,7 @@ def spreadsheet_safe(name: str, is_path: bool = False) -> str:
 
 
 def _without_duplicates(files: Iterable[str]) -> list[str]:
-    """Sort files, each by its shortest path: a link to a folder above leads around in circles."""
+    """Sort files, each with its shortest path, since links to parent folders repeat files."""
     shortest: dict[str, str] = {}
     for file in sorted(files, key=lambda file: (len(file), file)):
         shortest.setdefault(os.path.realpath(file), file)

@@ -1,1 +1,1 @@
-"""The data sets, a family in each file."""
+"""The data sets, one family per file."""

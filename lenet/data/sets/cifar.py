@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100, in the files that torchvision keeps."""
+"""CIFAR-10 and CIFAR-100, stored as torchvision stores them."""
 
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from lenet.errors import UserError
 
 __all__ = ["CIFAR10", "CIFAR100"]
 
-# In the order of their labels, which is that of the alphabet.
+# In the order of their labels, which is alphabetical.
 CIFAR100_CLASSES = """\
 apple, aquarium fish, baby, bear, beaver, bed, bee, beetle, bicycle, bottle, bowl, boy, bridge,
 bus, butterfly, camel, can, castle, caterpillar, cattle, chair, chimpanzee, clock, cloud,
@@ -31,8 +31,8 @@ trout, tulip, turtle, wardrobe, whale, willow tree, wolf, woman, worm"""
 class CIFAR10(ImageDataModule):
     """CIFAR-10: 50,000 training and 10,000 test photographs, color, 32x32, in ten classes.
 
-    5,000 of the training images are held out for validation. The mean and deviation of each channel
-    are those of the training images: (0.4914, 0.4822, 0.4465) and (0.2470, 0.2435, 0.2616).
+    5,000 training images are used for validation. The training images have mean
+    (0.4914, 0.4822, 0.4465) and standard deviation (0.2470, 0.2435, 0.2616).
 
     Reference:
         Krizhevsky. Learning multiple layers of features from tiny images. University of Toronto,
@@ -52,7 +52,7 @@ class CIFAR10(ImageDataModule):
 
     @property
     def sums(self) -> dict[Path, str]:
-        """The MD5 sum of each file as published."""
+        """The MD5 checksum of each published file."""
         meta = (self.dataset.meta["filename"], self.dataset.meta["md5"])
         folder = self.root / self.dataset.base_folder
         return {
@@ -61,22 +61,22 @@ class CIFAR10(ImageDataModule):
         }
 
     def fetch(self) -> None:
-        """Download the archive, checked by its MD5 sum, unless its files are there."""
+        """Download the archive and verify its MD5 checksum, unless its files exist."""
         fetch(
             partial(self.dataset, train=False, download=True),
             *(type(self).__name__, self.root, list(self.sums)),
-            f"the files out of {self.dataset.filename}",
+            f"the extracted files of {self.dataset.filename}",
         )
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Read one half from its files, which are pickles: only those of the right MD5 sum."""
+        """Read the training or test images. The files are pickles, so MD5 checksums must match."""
         try:
-            dataset = self.dataset(str(self.root), train=train)  # checks the files of both halves
+            dataset = self.dataset(str(self.root), train=train)  # checks the files of both sets
         except FAILURES as e:
             wrong = (str(file) for file, sum_ in self.sums.items() if not _is(file, sum_))
             raise UserError(
-                f"{next(wrong, self.root / self.dataset.base_folder)}: missing or damaged, by its "
-                "MD5 sum. Delete it to have it downloaded again."
+                f"{next(wrong, self.root / self.dataset.base_folder)}: missing or damaged (wrong "
+                "MD5 checksum). Delete it to download it again."
             ) from e
         images = torch.from_numpy(dataset.data).permute(0, 3, 1, 2).contiguous()  # (N, 3, 32, 32)
         return images, torch.tensor(dataset.targets)
@@ -85,8 +85,8 @@ class CIFAR10(ImageDataModule):
 class CIFAR100(CIFAR10):
     """CIFAR-100: 50,000 training and 10,000 test photographs, color, 32x32, in a hundred classes.
 
-    5,000 of the training images are held out for validation. The mean and deviation of each channel
-    are those of the training images: (0.5071, 0.4865, 0.4409) and (0.2673, 0.2564, 0.2762).
+    5,000 training images are used for validation. The training images have mean
+    (0.5071, 0.4865, 0.4409) and standard deviation (0.2673, 0.2564, 0.2762).
 
     Reference:
         Krizhevsky. Learning multiple layers of features from tiny images. University of Toronto,

@@ -1,4 +1,4 @@
-"""The handwritten digits that come with scikit-learn: data without a download."""
+"""The handwritten digits that ship with scikit-learn, a data set without a download."""
 
 import torch
 from torch import Tensor
@@ -10,13 +10,13 @@ __all__ = ["Digits"]
 
 
 class Digits(ImageDataModule):
-    """1,797 real handwritten digits, gray, 8x8, out of scikit-learn's own wheel.
+    """1,797 real handwritten digits, gray, 8x8, that ship with scikit-learn.
 
-    They were published without a split. Here 360 drawn by a fixed seed, a fifth of each digit, are
-    the test images; 180 of the other 1,437 are held out for validation. The 13 people who wrote
-    them wrote in both parts, so this tests new digits, not new writers.
+    They have no published split. Here the test set is a fixed random fifth of each digit, 360
+    images. 180 of the other 1,437 images are used for validation. All 13 writers appear in both
+    sets, so the test measures new digits, not new writers.
 
-    Images are resized to ``image_size``, since padding would leave most of them black.
+    Images are resized to ``image_size``, since padding would leave them mostly black.
 
     Reference:
         Alpaydin and Kaynak. Optical Recognition of Handwritten Digits. UCI Machine Learning
@@ -33,7 +33,7 @@ class Digits(ImageDataModule):
     selecting = ()
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Read them from scikit-learn, as bytes."""
+        """Read the images from scikit-learn."""
         from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
 

@@ -1,4 +1,4 @@
-"""EMNIST: MNIST's method on all of NIST's digits and letters, in six splits."""
+"""EMNIST: NIST's digits and letters, prepared like MNIST, in six splits."""
 
 import string
 from pathlib import Path
@@ -15,9 +15,9 @@ __all__ = ["EMNIST"]
 DIGITS = tuple(string.digits)
 SMALL = tuple(string.ascii_lowercase)
 ALL = (*DIGITS, *string.ascii_uppercase, *SMALL)
-# Without the 15 small letters that look like their capitals.
+# Without the 15 lowercase letters that look like their capitals.
 MERGED = (*DIGITS, *string.ascii_uppercase, *"abdefghnqrt")
-# The classes; the mean and deviation of the training images, in [0, 1]; the test images.
+# Classes, mean and standard deviation of the training images in [0, 1], number of test images.
 SPLITS: dict[str, tuple[tuple[str, ...], float, float, int]] = {
     "byclass": (ALL, 0.1736, 0.3317, 116_323),
     "bymerge": (MERGED, 0.1736, 0.3317, 116_323),
@@ -31,21 +31,21 @@ SPLITS: dict[str, tuple[tuple[str, ...], float, float, int]] = {
 class EMNIST(MNIST):
     """EMNIST: up to 697,932 training images of handwritten digits and letters, gray, 28x28.
 
-    Of the training images as many are held out for validation as there are test images. The
-    files have the images transposed; here they are the right way up. The labels of the letters are
-    from 0 on, not from 1. The mean and deviation are those of the split's training images, about
-    0.17 and 0.33.
+    As many training images are used for validation as there are test images. The files store the
+    images transposed; here they are upright. The labels of letters start at 0 instead of 1. The
+    mean and standard deviation are those of the split's training images, about 0.17 and 0.33.
 
     Reference:
         Cohen, Afshar, Tapson and van Schaik. EMNIST: an extension of MNIST to handwritten letters.
         arXiv:1702.05373, 2017.
 
     Args:
-        split: ``"byclass"``: digits, capitals and small letters, 697,932 training and 116,323 test
-            images in 62 classes. ``"bymerge"``: the same in 47, 15 small letters counting as the
-            capitals that they look like. ``"balanced"``: as many of each of the 47, 112,800 and
-            18,800. ``"letters"``: 26, capitals and small letters as one, 124,800 and 20,800.
-            ``"digits"``: 240,000 and 40,000. ``"mnist"``: 60,000 and 10,000 digits.
+        split: Which images. ``"byclass"``: digits, uppercase and lowercase letters, 62 classes,
+            697,932 training and 116,323 test images. ``"bymerge"``: the same images in 47 classes,
+            with 15 lowercase letters merged into similar capitals. ``"balanced"``: these 47
+            classes equally often, 112,800 and 18,800 images. ``"letters"``: 26 classes, uppercase
+            and lowercase merged, 124,800 and 20,800 images. ``"digits"``: 240,000 and 40,000
+            digits. ``"mnist"``: 60,000 and 10,000 digits.
         **kwargs: Passed on to :class:`ImageDataModule`.
     """
 
@@ -64,16 +64,16 @@ class EMNIST(MNIST):
         self.first_label = 1 if split == "letters" else 0
 
     def files(self, train: bool) -> tuple[Path, Path]:
-        """Name the files of one half: images and labels."""
+        """Return the image and label files of the training or test set."""
         part = self.folder / f"emnist-{self.part}-{'train' if train else 'test'}"
         return Path(f"{part}-images-idx3-ubyte"), Path(f"{part}-labels-idx1-ubyte")
 
     def download(self, train: bool, root: str) -> None:
-        """Let torchvision download all files to a folder of data sets."""
+        """Download all files to a folder of data sets."""
         datasets.EMNIST(root, split=self.part, train=train, download=True)
 
     def upright(self, images: Tensor) -> Tensor:
-        """Turn images ``(N, 28, 28)`` the right way up."""
-        for part in images.split(10_000):  # and not all at once, which would hold them twice
+        """Transpose images ``(N, 28, 28)`` in place."""
+        for part in images.split(10_000):  # in parts, to save memory
             part.copy_(part.transpose(1, 2).clone())
         return images

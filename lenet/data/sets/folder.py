@@ -1,4 +1,4 @@
-"""Your images, in a folder per class."""
+"""Your images, with one folder per class."""
 
 import hashlib
 import os
@@ -16,39 +16,40 @@ from lenet.errors import UserError
 
 __all__ = ["ImageFolder", "stratified_order"]
 
-MAX_BYTES_IN_MEMORY = 2 << 30  # bytes: images that take more are decoded as it goes
+MAX_BYTES_IN_MEMORY = 2 << 30  # bytes: larger data sets are decoded during training
 
 
 class ImageFolder(ImageDataModule):
-    """Your own images, in a folder per class: any number, any size, gray or color.
+    """Your images, with one folder per class: any number and size, gray or color.
 
-    ``root`` has a folder for each class, or else folders ``train``, ``val`` and ``test`` that have.
-    Where ``test`` or ``val`` is missing, a tenth of the training images is drawn for it by
-    ``split_seed``, of each class its share. A class is called what its folder is called. Its
-    name, and the mean and deviation that are measured on the training images, are kept with the
-    run: a checkpoint can be tested where there are test images alone.
+    ``root`` contains either one folder per class, or the folders ``train``, ``val`` and ``test``
+    with one folder per class each. If ``test`` or ``val`` is missing, a tenth of the training
+    images is drawn for it by ``split_seed``, stratified by class. Each class is named after its
+    folder. A run stores the class names, and the mean and standard deviation of the training
+    images. To test its checkpoint, only test images are needed.
 
     Args:
-        color: Whether images are brought to color, or else to gray. By default to color if any
+        color: Whether images are converted to color or to gray. By default to color if any
             training image has colors.
-        framing: How an image becomes square: ``"crop"`` cuts its longer side off evenly, ``"pad"``
-            fills its shorter one up with black, ``"stretch"`` distorts it.
-        test_size: Number of images that are held out for testing where there is no folder ``test``.
-            By default a tenth.
-        in_memory: Whether all images are decoded beforehand and held in memory, or else each when
-            it is needed, by worker processes, with the same result. By default in memory if they
-            take no more than 2 GiB at ``image_size``.
-        class_names: Classes, in the order of their numbers. By default the folders' names by
-            alphabet.
-        mean: Mean of each channel, in [0, 1]. By default measured on the training images.
-        std: Deviation of each channel, likewise.
-        drawn: Which images were drawn for testing, by folder: a checkpoint says so, and others that
-            may have been trained on are not tested. With null they are.
+        framing: How images become square: ``"crop"`` crops the longer side evenly, ``"pad"`` pads
+            the shorter side with black, ``"stretch"`` changes the aspect ratio.
+        test_size: Number of images to use for testing if there is no folder ``test``. By default a
+            tenth.
+        in_memory: Whether to decode all images once and keep them in memory, or decode each image
+            when it is needed, in worker processes. The results are the same. By default in memory
+            if that takes at most 2 GiB at ``image_size``.
+        class_names: Names of the classes, in the order of their indices. By default the names of
+            the folders in alphabetical order.
+        mean: Mean of each channel, in [0, 1]. By default computed from the training images.
+        std: Standard deviation of each channel, in [0, 1]. By default computed from the training
+            images.
+        drawn: Fingerprints of the randomly drawn test images, by folder. Stored in checkpoints to
+            ensure that no training image is tested. null disables this check.
         **kwargs: Passed on to :class:`ImageDataModule`.
 
     Raises:
-        UserError: If there are no images, fewer than two classes, a class without images, one
-            that training does not have, or images that cannot be read.
+        UserError: If there are no images, fewer than two classes, a class without images, a class
+            that was not trained on, or images that cannot be read.
     """
 
     usually_resized = True
@@ -68,17 +69,19 @@ class ImageFolder(ImageDataModule):
     ):
         super().__init__(**kwargs)
         if not self.resize:
-            raise UserError("--data.resize false: images of a folder have --data.framing pad.")
+            raise UserError(
+                "--data.resize false: not supported by ImageFolder. Use --data.framing pad."
+            )
         if test_size is not None and test_size < 1:
             raise UserError(f"--data.test_size {test_size}: must be at least 1.")
         self.classes = tuple(class_names or ())
         if len(set(self.classes)) < len(self.classes):
-            raise UserError(f"--data.class_names {class_names}: has a class twice.")
+            raise UserError(f"--data.class_names {class_names}: contains a class twice.")
         self._test_size = test_size
         self._in_memory = in_memory
         self._drawn = drawn
         self._paths: dict[bool, list[str]] = {}
-        # An export, or the prediction of your images, needs no more than a checkpoint has.
+        # Export and the prediction of the user's images need only what the checkpoint stores.
         is_complete = None not in (class_names, color, mean, std)
         if not is_complete or (self.predict_path is None and self.root.exists()):
             self._list()
@@ -87,11 +90,11 @@ class ImageFolder(ImageDataModule):
         self._use_given(mean, std)
         self.framing: Framing = framing
         self._images: dict[bool, Images] = {}
-        # What a checkpoint keeps, for the commands to come.
+        # A checkpoint stores these for later commands.
         self.hparams.update(class_names=list(self.classes), color=color, drawn=self._drawn)
 
     def _list(self) -> None:
-        """Find the images of each part, and draw those that are held out."""
+        """List the images of each part, and draw the test images if there is no folder for them."""
         parts = list_parts(self.root)
         self.classes = self.classes or tuple(parts.get("train", ()))
         check_classes(self.root, parts, self.classes)
@@ -100,7 +103,7 @@ class ImageFolder(ImageDataModule):
             if self._test_size is not None:
                 raise UserError(
                     f"--data.test_size {self._test_size}: {self.root} has a folder test. Leave "
-                    "one out."
+                    "this option out, or remove that folder."
                 )
             self.names, test_labels = self._paths_and_labels(parts["test"])
             self._drawn = None
@@ -108,8 +111,8 @@ class ImageFolder(ImageDataModule):
             test_size = max(1, len(paths) // 10) if self._test_size is None else self._test_size
             if test_size >= len(paths):
                 raise UserError(
-                    f"--data.test_size {test_size}: {self.root} has {len(paths)} images, of which "
-                    "some must be left to train on."
+                    f"--data.test_size {test_size}: must be less than {len(paths)}, the number of "
+                    f"images in {self.root}."
                 )
             order = stratified_order(labels, self.split_seed)
             test, rest = order[:test_size].sort().values, order[test_size:].sort().values
@@ -125,14 +128,14 @@ class ImageFolder(ImageDataModule):
         self._labels = {True: torch.cat([labels, val_labels]), False: test_labels}
 
     def _check_drawn(self, names: list[str]) -> None:
-        """Refuse to test on others than a training of this folder held out."""
+        """Refuse test images that differ from those drawn when this folder was trained on."""
         sum_ = hashlib.sha256(os.fsencode("\n".join(names))).hexdigest()[:16]
         if (self._drawn or {}).get(str(self.root)) not in (None, sum_):
             raise UserError(
-                f"--data.root {self.root}: the images that are drawn for testing are not those of "
-                "the training, since files have come or gone, or --data.split_seed or "
-                "--data.test_size is another. Some were trained on. Put those to test into a "
-                "folder test, or say --data.drawn null."
+                f"--data.root {self.root}: the test images differ from those of the training, so "
+                "some may have been trained on. Files were added or removed, or --data.split_seed "
+                "or --data.test_size changed. Move test images into a folder test, or add "
+                "--data.drawn null to test anyway."
             )
         self._drawn = {str(self.root): sum_}
 
@@ -143,13 +146,13 @@ class ImageFolder(ImageDataModule):
 
     @property
     def in_memory(self) -> bool:
-        """Whether the images are held in memory."""
+        """Whether the images are kept in memory."""
         count = sum(map(len, self._paths.values()))
         fits = count * self.in_channels * self.image_size**2 <= MAX_BYTES_IN_MEMORY
         return fits if self._in_memory is None else self._in_memory
 
     def _paths_and_labels(self, part: dict[str, list[str]]) -> tuple[list[str], Tensor]:
-        """Give the paths of a part and their labels ``(N,)``."""
+        """Return the paths of a part and their labels ``(N,)``."""
         pairs = [(path, i) for i, name in enumerate(self.classes) for path in part.get(name, [])]
         return [path for path, _ in pairs], torch.tensor([i for _, i in pairs], dtype=torch.int64)
 
@@ -159,7 +162,7 @@ class ImageFolder(ImageDataModule):
                 continue
             if len(values) != self.in_channels or (name == "std" and min(values) <= 0):
                 raise UserError(
-                    f"--data.{name} {values}: must be of {self.in_channels}, one a channel"
+                    f"--data.{name} {values}: must have {self.in_channels} values, one per channel"
                     f"{', greater than 0' if name == 'std' else ''}."
                 )
             setattr(self, name, tuple(values))
@@ -167,7 +170,7 @@ class ImageFolder(ImageDataModule):
         self._measured = all(self._given.values())
 
     def divide(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the indices of the images to train on, and of those to validate on."""
+        """Return the indices of the training images and of the validation images."""
         every = torch.arange(len(labels))
         if self.val_size == 0:
             return every, every[:0]
@@ -180,34 +183,34 @@ class ImageFolder(ImageDataModule):
         missing = set(range(self.num_classes)) - set(labels[train].tolist())
         if missing:
             raise UserError(
-                f"{self.root}: too few images of {self.classes[min(missing)]!r}: all of them are "
-                "held out for validation and testing."
+                f"{self.root}: too few images of {self.classes[min(missing)]!r}: none are left for "
+                "training. Add images, or set a smaller --data.val_size."
             )
         return train, val
 
     def setup(self, stage: str) -> None:
-        """Read what the stage needs, and measure the training images unless that was done."""
+        """Read the images that the stage needs, and compute mean and standard deviation once."""
         if not self._paths and stage != "predict":
             self._list()
         if stage in ("fit", "validate") or not self._measured:
             if not self._paths[True]:
                 raise UserError(
-                    f"--data.root {self.root}: has no folder train, and so nothing to train on or "
-                    "to measure mean and deviation on."
+                    f"--data.root {self.root}: has no folder train, which is needed for training "
+                    "and to compute --data.mean and --data.std."
                 )
             super().setup("fit")
         super().setup(stage)
         if stage == "test" and self._drawn:
             rank_zero_info(
                 f"Testing on {len(self._paths[False])} of the {sum(map(len, self._paths.values()))}"
-                f" images of {self.root}, drawn by --data.split_seed {self.split_seed}. To test on "
-                "all of a folder, put its classes into one called test."
+                f" images in {self.root}, drawn by --data.split_seed {self.split_seed}. To test on "
+                "all images of a folder, move its classes into a folder test."
             )
 
     def read(self, train: bool) -> tuple[Images, Tensor]:
-        """Read the images, or get ready to: all of them are decoded once, and checked."""
+        """Return the images, in memory or as files. All of them are decoded once and checked."""
         if train not in self._images:
-            # Before a training the test images as well: it is too late to refuse one after it.
+            # Also checks the test images, since an error after the training would be too late.
             self._scan([True, False] if train else [False])
         return self._images[train], self._labels[train]
 
@@ -225,9 +228,9 @@ class ImageFolder(ImageDataModule):
             self._measure(sums[:, self.divide(self._labels[True])[0]])
 
     def _measure(self, sums: Tensor) -> None:
-        """Take mean and deviation out of each image's sums and sums of squares ``(2, N, C)``."""
+        """Compute mean and standard deviation from sums and sums of squares ``(2, N, C)``."""
         mean, square = sums.sum(1).double() / (sums.shape[1] * self.image_size**2)
-        # At least one step of 255: images that are all the same have no deviation.
+        # At least one step of 255, since identical images have standard deviation 0.
         std = (square - mean.square()).clamp(min=1).sqrt()
         for name, figure in (("mean", mean), ("std", std)):
             if not self._given[name]:
@@ -237,14 +240,14 @@ class ImageFolder(ImageDataModule):
 
 
 def stratified_order(labels: Tensor, seed: int) -> Tensor:
-    """Order images by chance, so that any first part of them has its share of each class.
+    """Shuffle images so that every prefix of the order is stratified by class.
 
     Args:
-        labels: Their classes, ``(N,)``.
-        seed: Another number gives another order.
+        labels: Classes of the images ``(N,)``.
+        seed: Seed of the order.
 
     Returns:
-        Their indices, ``(N,)``.
+        Indices of the images ``(N,)``.
     """
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     place = torch.zeros(len(labels), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Which images lie in which class and part of a folder."""
+"""Listing the images of each part and class in a folder."""
 
 import os
 import unicodedata
@@ -12,28 +12,28 @@ SUFFIXES = (
     *(".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm"),
     *(".tif", ".tiff", ".webp"),
 )
-# Names of the folders of a part, in small or capital letters.
+# Names of the folders of each part, in any case.
 PARTS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
-# The paths of a part's images by class, from the root on.
+# The paths of a part's images by class, relative to the root.
 Part = dict[str, list[str]]
 
 
 def list_parts(root: Path) -> dict[str, Part]:
-    """List the images of ``train``, ``val`` and ``test``, as far as there are such folders.
+    """List the images of the folders ``train``, ``val`` and ``test`` that exist.
 
-    Without ``train`` and ``test`` the folders of the root are classes, and all are ``train``.
+    Without ``train`` and ``test``, the folders of the root are classes and belong to ``train``.
 
     Raises:
-        UserError: If there is no image.
+        UserError: If there are no images.
     """
     if not root.is_dir():
         raise UserError(
-            f"--data.root {root}: no such folder. It is the one that has a folder for each class, "
-            "or folders train, val and test that have."
+            f"--data.root {root}: no such folder. Give a folder with one folder per class, or with "
+            "folders train, val and test that have one folder per class."
         )
     parts = _find_parts(root)
     if any(_folders(parts[part]) for part in ("train", "test") if part in parts):
@@ -43,28 +43,27 @@ def list_parts(root: Path) -> dict[str, Part]:
         both = set(_folders(parts["val"])) & set(_folders(root)) if "val" in parts else None
         if both:
             raise UserError(
-                f"--data.root {root}: has a folder {parts['val'].name} with "
-                f"{_quoted(sorted(both))} in it, and the same beside it. Put those beside it into "
-                "a folder train."
+                f"--data.root {root}: has {_quoted(sorted(both))} both in the folder "
+                f"{parts['val'].name} and next to it. Move those next to it into a folder train."
             )
     if not any(paths for part in listed.values() for paths in part.values()):
         raise UserError(
-            f"--data.root {root}: no images in it, in a folder for each class. Images are files "
-            f"that end with {', '.join(SUFFIXES)}."
+            f"--data.root {root}: no images found. Put them into one folder per class. Images are "
+            f"files that end in {', '.join(SUFFIXES)}."
         )
     return listed
 
 
 def _find_parts(root: Path) -> dict[str, Path]:
-    """Find the folders that are called as a part is."""
+    """Find the folders that are named after a part."""
     parts: dict[str, Path] = {}
     for folder in sorted(_folders(root)):
         for part, names in PARTS.items():
             if folder.lower() in names:
                 if part in parts and _folders(root / folder) and _folders(parts[part]):
                     raise UserError(
-                        f"--data.root {root}: {parts[part].name} and {folder} both stand for "
-                        f"{part}. Put their images together, or rename one."
+                        f"--data.root {root}: {parts[part].name} and {folder} both mean "
+                        f"{part}. Merge them, or rename one."
                     )
                 if part not in parts or not _folders(parts[part]):
                     parts[part] = root / folder
@@ -72,12 +71,12 @@ def _find_parts(root: Path) -> dict[str, Path]:
 
 
 def _list_classes(root: Path, folder: Path) -> Part:
-    """List the images of each class, at any depth below its folder, in an order of their own."""
+    """List the images of each class, at any depth below its folder, in a fixed order."""
     part: Part = {}
     for name in _folders(folder):
         if os.fsencode(name).decode(errors="replace") != name:
-            raise UserError(f"{folder}: the folder {name!r} has no name in UTF-8. Rename it.")
-        # An accent is one character on one system and two on another.
+            raise UserError(f"{folder}: the name of the folder {name!r} is not UTF-8. Rename it.")
+        # An accented letter is one character on some systems and two on others.
         paths = part.setdefault(unicodedata.normalize("NFC", name), [])
         for place, _, files in os.walk(folder / name):
             for file in files:
@@ -93,46 +92,46 @@ def _folders(folder: Path) -> list[str]:
 
 
 def check_classes(root: Path, parts: dict[str, Part], classes: tuple[str, ...]) -> None:
-    """Refuse classes that cannot be learned, or were not.
+    """Refuse classes that cannot be trained, or were not.
 
     Raises:
-        UserError: If there are fewer than two, one has no image to train on, or a part has one
-            that training has not.
+        UserError: If there are fewer than two classes, a class has no training images, or a part
+            has a class that was not trained on.
     """
     if "train" not in parts and not classes:
         raise UserError(
-            f"--data.root {root}: has no folder train, which says what classes there are. Give "
-            "--ckpt_path of a training that knows them, or --data.class_names."
+            f"--data.root {root}: has no folder train, so the classes are unknown. Give the "
+            "--ckpt_path of a run that was trained on them, or --data.class_names."
         )
     if len(classes) < 2:
-        classes_found = f"one class only, {classes[0]!r}," if classes else "no classes to train on,"
+        classes_found = f"only one class, {classes[0]!r}," if classes else "no classes to train on,"
         way_out = _one_deeper(root, parts, classes[0]) if classes else ""
         raise UserError(
-            f"--data.root {root}: has {classes_found} where there must be two or more. "
-            f"{way_out or 'Each is a folder.'}"
+            f"--data.root {root}: has {classes_found} but at least two are needed. "
+            f"{way_out or 'Each class is a folder.'}"
         )
     for part, by_class in parts.items():
         if not any(by_class.values()):
             raise UserError(
-                f"--data.root {root}: {part} has no images in it, in a folder for each class. Add "
-                "some, or remove the folder."
+                f"--data.root {root}: the folder {part} has no images. Put some into one folder "
+                "per class, or remove it."
             )
         strange = [name for name, paths in by_class.items() if paths and name not in classes]
         if strange:
-            known = "--data.class_names, or the checkpoint," if part == "train" else "training"
+            known = "--data.class_names or the checkpoint" if part == "train" else "training"
             raise UserError(
-                f"{root}: {part} has {_quoted(strange)}, where {known} has {_quoted(classes)}."
+                f"{root}: {part} has {_quoted(strange)}, but {known} has {_quoted(classes)}."
             )
     empty = [name for name in classes if not parts["train"].get(name)] if "train" in parts else []
     if empty:
         raise UserError(
-            f"{root}: no images to train on in {_quoted(empty)}. Add some, or remove it. To test "
-            "on what is there, put the folders into one called test."
+            f"{root}: no training images in {_quoted(empty)}. Add some, or remove the empty "
+            "folders. To only test on these images, move all classes into a folder test."
         )
 
 
 def _one_deeper(root: Path, parts: dict[str, Part], name: str) -> str:
-    """Say what to do if the classes lie in the only folder, or nothing."""
+    """Return what to do if the classes are one folder deeper, or an empty string."""
     paths = next((part[name] for part in parts.values() if part.get(name)), [])
     if not paths:
         return ""
@@ -142,8 +141,8 @@ def _one_deeper(root: Path, parts: dict[str, Part], name: str) -> str:
     if len(classes) < 2 and not _find_parts(folder):
         return ""
     if folder.parent == root:
-        return f"They are one folder deeper: give --data.root {folder}."
-    return f"They are one folder deeper: move {_quoted(classes)} from {folder} to {folder.parent}."
+        return f"The classes are one folder deeper: use --data.root {folder}."
+    return f"Move {_quoted(classes)} from {folder} to {folder.parent}."
 
 
 def _quoted(names: list[str] | tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""IDX, the format of MNIST and its relatives: a header with type and sizes, then the values."""
+"""Reading IDX files, the format of MNIST: a header with type and sizes, then the values."""
 
 import contextlib
 import os
@@ -14,19 +14,19 @@ from lenet.errors import UserError
 
 __all__ = ["check_idx", "read_idx"]
 
-# By the type in the header. A file's name says both: ...-idx3-ubyte has three dimensions of bytes.
+# By the type in the header. File names contain both: ...-idx3-ubyte has 3 dimensions of bytes.
 TYPES = {8: np.dtype("u1"), 12: np.dtype(">i4")}
 NAMES = {8: "ubyte", 12: "int"}
 
 
 def check_idx(file: Path) -> tuple[np.dtype, list[int]]:
-    """Refuse a file whose length or name is not what its own header says.
+    """Refuse a file whose length or name does not match its header.
 
     Returns:
-        The type of its values, and the sizes of its dimensions.
+        The type of the values, and the sizes of the dimensions.
 
     Raises:
-        UserError: With the file's name and what is wrong.
+        UserError: With the name of the file and the problem.
     """
     try:
         with file.open("rb") as stream:
@@ -36,36 +36,33 @@ def check_idx(file: Path) -> tuple[np.dtype, list[int]]:
     kind, dimensions = header[2:4] if len(header) > 3 and header[:2] == b"\x00\x00" else (0, 0)
     start = 4 + 4 * dimensions
     if kind not in TYPES or dimensions not in (1, 2, 3) or len(header) < start:
-        raise UserError(
-            f"{file}: not an IDX file, by its first {min(len(header), 4)} bytes. Delete it to have "
-            "it downloaded again."
-        )
+        raise UserError(f"{file}: not an IDX file (wrong header). Delete it to download it again.")
     if not file.name.endswith(name := f"-idx{dimensions}-{NAMES[kind]}"):
         raise UserError(
-            f"{file}: is another file by its header, one that ends in {name}. Delete it to have "
-            "it downloaded again."
+            f"{file}: wrong file: its header is that of a file that ends in {name}. Delete it to "
+            "download it again."
         )
     sizes = [int.from_bytes(header[i : i + 4], "big") for i in range(4, start, 4)]
     expected = start + TYPES[kind].itemsize * prod(sizes)
     if (size := file.stat().st_size) != expected:
         raise UserError(
-            f"{file}: has {size:,} bytes where its header says {expected:,}. It is cut off or "
-            "damaged: delete it to have it downloaded again."
+            f"{file}: damaged or incomplete: has {size:,} bytes instead of {expected:,}. Delete it "
+            "to download it again."
         )
     return TYPES[kind], sizes
 
 
 def read_idx(file: Path, published: tuple[int, int] | None = None) -> Tensor:
-    """Read a file's values, ``uint8`` or ``int32``, once: torchvision would hold them twice.
+    """Read the values of a file, ``uint8`` or ``int32``, with half the memory of torchvision.
 
     Args:
         file: The file.
-        published: Size in bytes and CRC-32 of the published file. A file of another size is your
-            own. The archive beside it, if it was downloaded, has the same of its content.
+        published: Size in bytes and CRC-32 of the published file. They are compared only if the
+            size matches, since a file of a different size is the user's. A downloaded archive next
+            to the file is used in the same way.
 
     Raises:
-        UserError: If its length, its name or its sum is not what it should be, or it cannot be
-            read.
+        UserError: If the length, name or checksum is wrong, or the file cannot be read.
     """
     dtype, sizes = check_idx(file)
     start = 4 + 4 * len(sizes)
@@ -79,8 +76,8 @@ def read_idx(file: Path, published: tuple[int, int] | None = None) -> Tensor:
         if expected is not None and expected[0] == start + values.nbytes:
             if (crc := zlib.crc32(values.data, zlib.crc32(header))) != expected[1]:
                 raise UserError(
-                    f"{file}: is damaged or another file: its CRC-32 is {crc:08x}, that of the "
-                    f"published one {expected[1]:08x}. Delete it to have it downloaded again."
+                    f"{file}: damaged or wrong file: its CRC-32 is {crc:08x} instead of "
+                    f"{expected[1]:08x}. Delete it to download it again."
                 )
             break
     native = values.astype(dtype.newbyteorder("="), copy=False)
@@ -88,7 +85,7 @@ def read_idx(file: Path, published: tuple[int, int] | None = None) -> Tensor:
 
 
 def _archived(file: Path) -> tuple[int, int] | None:
-    """Give bytes and CRC-32 of what the .gz beside a file holds, which it ends with (RFC 1952)."""
+    """Return size and CRC-32 of the content of the .gz next to a file, from its end (RFC 1952)."""
     with contextlib.suppress(OSError), open(f"{file}.gz", "rb") as stream:
         stream.seek(-8, os.SEEK_END)
         crc, size = np.frombuffer(stream.read(), "<u4").tolist()

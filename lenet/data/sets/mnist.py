@@ -1,4 +1,4 @@
-"""MNIST and its like, in the IDX files that torchvision keeps. All are gray and 28x28."""
+"""MNIST and data sets in the same format, stored as torchvision stores them. Gray, 28x28."""
 
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from lenet.errors import UserError
 
 __all__ = ["KMNIST", "MNIST", "QMNIST", "FashionMNIST"]
 
-# Bytes and CRC-32 of the files as published, where they are known: what the .gz files end with.
+# Size in bytes and CRC-32 of the published files, from the end of their .gz files.
 PUBLISHED = {
     "MNIST": {
         "train-images-idx3-ubyte": (47_040_016, 0xE9F4D8B3),
@@ -30,8 +30,8 @@ PUBLISHED = {
 class MNIST(ImageDataModule):
     """MNIST: 60,000 training and 10,000 test images of handwritten digits, gray, 28x28.
 
-    5,000 of the training images are held out for validation. The mean and deviation are those of
-    the training images before padding, 0.1307 and 0.3081.
+    5,000 training images are used for validation. The training images, before padding, have mean
+    0.1307 and standard deviation 0.3081.
 
     Reference:
         LeCun, Cortes and Burges. The MNIST database of handwritten digits, 1998.
@@ -48,20 +48,20 @@ class MNIST(ImageDataModule):
 
     @property
     def folder(self) -> Path:
-        """Where torchvision keeps the files."""
+        """Folder in which torchvision stores the files."""
         return self.root / self.dataset.__name__ / "raw"
 
     def files(self, train: bool) -> tuple[Path, Path]:
-        """Name the files of one half: images and labels."""
+        """Return the image and label files of the training or test set."""
         part = self.folder / ("train" if train else "t10k")
         return Path(f"{part}-images-idx3-ubyte"), Path(f"{part}-labels-idx1-ubyte")
 
     def download(self, train: bool, root: str) -> None:
-        """Let torchvision download the files of one half to a folder of data sets."""
+        """Download the training or test files to a folder of data sets."""
         self.dataset(root, train=train, download=True)
 
     def fetch(self) -> None:
-        """Download the files, each checked by its MD5 sum, unless they are there."""
+        """Download the files and verify their MD5 checksums, unless they exist."""
         for train in (False, True):
             files = self.files(train)
             for file in files:
@@ -70,12 +70,12 @@ class MNIST(ImageDataModule):
             missing = [
                 x.name for half in (False, True) for x in self.files(half) if not x.is_file()
             ]
-            names = ", ".join(missing)  # of both halves: the other is fetched next
+            names = ", ".join(missing)  # of both sets: the other is downloaded next
             fetch(partial(self.download, train), type(self).__name__, self.root, files, names)
-        self.read(train=False)  # also before a training: it is too late to refuse them after it
+        self.read(train=False)  # also before training, since an error after it would be too late
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Read the files of one half from the root."""
+        """Read the training or test images."""
         files = self.files(train)
         published = PUBLISHED.get(self.dataset.__name__, {})
         images, targets = (read_idx(file, published.get(file.name)) for file in files)
@@ -83,32 +83,32 @@ class MNIST(ImageDataModule):
         if len(images) != len(labels) or not len(images) or images.shape[1:] != (28, 28):
             raise UserError(
                 f"{files[0]} and {files[1].name}: have {len(images)} images of "
-                f"{'x'.join(map(str, images.shape[1:]))} and {len(labels)} labels, where as many "
-                "28x28 images as labels belong. Delete them to have them downloaded again."
+                f"{'x'.join(map(str, images.shape[1:]))} and {len(labels)} labels. There must be "
+                "as many 28x28 images as labels. Delete both files to download them again."
             )
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= self.num_classes:
             raise UserError(
-                f"{files[1]}: the labels go from {low + self.first_label} to "
-                f"{high + self.first_label}, where {type(self).__name__} has {self.num_classes} "
-                f"classes from {self.first_label} on."
+                f"{files[1]}: has labels from {low + self.first_label} to "
+                f"{high + self.first_label}, but those of {type(self).__name__} are from "
+                f"{self.first_label} to {self.num_classes - 1 + self.first_label}."
             )
         return self.upright(images).unsqueeze(1), labels
 
     def labels(self, targets: Tensor) -> Tensor:
-        """Give the classes ``(N,)``, from 0 on, out of what the file has for labels."""
+        """Return the classes ``(N,)``, starting at 0, for the labels in the file."""
         return targets.to(torch.int64) - self.first_label
 
     def upright(self, images: Tensor) -> Tensor:
-        """Turn images ``(N, 28, 28)`` the right way up where the file has them otherwise."""
+        """Transpose images ``(N, 28, 28)`` if the file stores them transposed."""
         return images
 
 
 class FashionMNIST(MNIST):
     """Fashion-MNIST: 60,000 training and 10,000 test images of clothes, gray, 28x28, ten classes.
 
-    5,000 of the training images are held out for validation. The mean and deviation are those of
-    the training images, 0.2860 and 0.3530.
+    5,000 training images are used for validation. The training images have mean 0.2860 and
+    standard deviation 0.3530.
 
     Reference:
         Xiao, Rasul and Vollgraf. Fashion-MNIST: a novel image dataset for benchmarking machine
@@ -128,9 +128,9 @@ class FashionMNIST(MNIST):
 class KMNIST(MNIST):
     """Kuzushiji-MNIST: 60,000 training and 10,000 test images of old Japanese, gray, 28x28.
 
-    Ten characters of the cursive script, one out of each row of the hiragana, named by how they are
-    read. 5,000 of the training images are held out for validation. The mean and deviation are
-    those of the training images, 0.1918 and 0.3483.
+    Ten characters in cursive script, one from each row of the hiragana. The classes are named by
+    their readings. 5,000 training images are used for validation. The training images have mean
+    0.1918 and standard deviation 0.3483.
 
     Reference:
         Clanuwat, Bober-Irizar, Kitamoto, Lamb, Yamamoto and Ha. Deep learning for classical
@@ -148,18 +148,18 @@ PARTS = {"test10k": slice(10_000), "test50k": slice(10_000, None)}
 
 
 class QMNIST(MNIST):
-    """QMNIST: MNIST made again, with all of its 60,000 test images, of digits, gray, 28x28.
+    """QMNIST: MNIST reconstructed, with all of its 60,000 test images of digits, gray, 28x28.
 
-    The 60,000 training images are MNIST's, of which 5,000 are held out for validation. Of the test
-    images the first 10,000 are MNIST's, and the further 50,000 are those that had been lost. The
-    mean and deviation are MNIST's, 0.1307 and 0.3081.
+    The 60,000 training images are those of MNIST. 5,000 of them are used for validation. The first
+    10,000 test images are those of MNIST; the other 50,000 had been lost. The mean and standard
+    deviation are those of MNIST, 0.1307 and 0.3081.
 
     Reference:
         Yadav and Bottou. Cold case: the lost MNIST digits. NeurIPS, 2019.
 
     Args:
-        what: Which test images: ``"test"`` all 60,000, ``"test10k"`` those of MNIST,
-            ``"test50k"`` the further ones.
+        what: Which test images to use. ``"test"``: all 60,000. ``"test10k"``: the 10,000 of MNIST.
+            ``"test50k"``: the 50,000 others.
         **kwargs: Passed on to :class:`ImageDataModule`.
     """
 
@@ -170,27 +170,27 @@ class QMNIST(MNIST):
         self.what = what
 
     def files(self, train: bool) -> tuple[Path, Path]:
-        """Name the files of one half: images and labels."""
+        """Return the image and label files of the training or test set."""
         part = self.folder / f"qmnist-{'train' if train else 'test'}"
         return Path(f"{part}-images-idx3-ubyte"), Path(f"{part}-labels-idx2-int")
 
     def download(self, train: bool, root: str) -> None:
-        """Let torchvision download the files of one half to a folder of data sets."""
+        """Download the training or test files to a folder of data sets."""
         datasets.QMNIST(root, what="train" if train else self.what, download=True)
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Read the files of one half from the root, of the test images those that are wanted."""
+        """Read the training images, or the test images that ``what`` selects."""
         images, labels = super().read(train)
         if train or self.what == "test":
             return images, labels
         part = PARTS[self.what]
         if not len(labels[part]):
             raise UserError(
-                f"{self.files(train)[0]}: has {len(images)} images, and so none for "
-                f"--data.what {self.what}. Delete it to have it downloaded again."
+                f"{self.files(train)[0]}: has only {len(images)} images, too few for "
+                f"--data.what {self.what}. Delete it to download it again."
             )
-        return images[part].clone(), labels[part].clone()  # without the rest of the file
+        return images[part].clone(), labels[part].clone()  # a copy, to free the rest
 
     def labels(self, targets: Tensor) -> Tensor:
-        """Give the classes, the first of eight columns: the others say who wrote it, and where."""
+        """Return the classes, the first of eight columns. The others describe the writers."""
         return targets[:, 0].to(torch.int64)

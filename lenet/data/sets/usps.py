@@ -1,4 +1,4 @@
-"""USPS, in the two files that torchvision keeps."""
+"""USPS, stored as torchvision stores it."""
 
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,11 @@ __all__ = ["USPS"]
 
 
 class USPS(ImageDataModule):
-    """USPS: 7,291 training and 2,007 test images of digits out of zip codes, gray, 16x16.
+    """USPS: 7,291 training and 2,007 test images of digits from zip codes, gray, 16x16.
 
-    729 of the training images are held out for validation. The mean and deviation are those of the
-    training images, 0.2469 and 0.2989. Images are resized to ``image_size``, since padding would
-    leave most of them black.
+    729 training images are used for validation. The training images have mean 0.2469 and standard
+    deviation 0.2989. Images are resized to ``image_size``, since padding would leave them mostly
+    black.
 
     Reference:
         Hull. A database for handwritten text recognition research. IEEE Transactions on Pattern
@@ -37,31 +37,32 @@ class USPS(ImageDataModule):
     usually_resized = True
 
     def fetch(self) -> None:
-        """Download the files, each checked by its MD5 sum, unless they are there."""
+        """Download the files and verify their MD5 checksums, unless they exist."""
         for train in (True, False):
             download_to = partial(datasets.USPS, train=train, download=True)
             fetch(download_to, "USPS", self.root, [self._file(train)])
-        self.read(train=False)  # also before a training: it is too late to refuse it after it
+        self.read(train=False)  # also before training, since an error after it would be too late
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Read one half from its file, whose blocks have sums of their own (bzip2)."""
+        """Read the training or test images. bzip2 verifies the checksum of each block."""
         file = self._file(train)
         try:
             dataset = datasets.USPS(str(self.root), train=train)
         except FAILURES as e:
-            raise UserError(
-                f"{file}: cannot be read ({e}). Delete it to have it downloaded again."
-            ) from e
-        # Both halves look alike, so a file that is in the other's place is told by its sum.
+            raise UserError(f"{file}: cannot be read ({e}). Delete it to download it again.") from e
+        # Only the checksum shows if the training and test files were swapped.
         other = datasets.USPS.split_list["test" if train else "train"][2]
         if check_integrity(file, other):
             raise UserError(
-                f"{file}: is the file of the {'test' if train else 'training'} images. Delete it "
-                "to have it downloaded again."
+                f"{file}: contains the {'test' if train else 'training'} images. Delete it to "
+                "download it again."
             )
         images, labels = torch.from_numpy(dataset.data), torch.tensor(dataset.targets)
         if not len(labels) or labels.min() < 0 or labels.max() > 9:
-            raise UserError(f"{file}: has no images, or labels other than 1 to 10.")
+            raise UserError(
+                f"{file}: has no images, or labels other than 1 to 10. Delete it to download it "
+                "again."
+            )
         return images.unsqueeze(1), labels
 
     def _file(self, train: bool) -> Path:
