@@ -30,6 +30,6 @@ class ScheduleMonitor(pl.Callback):
             monitor = str(config.monitor)
             if monitor.startswith("val/") and getattr(data, "val_size", None) == 0:
                 raise UserError(
-                    f"--model.scheduler.monitor {monitor}: not available with --data.val_size 0. Set "
-                    "--model.scheduler.monitor train/loss, or a larger --data.val_size."
+                    f"--model.scheduler.monitor {monitor}: not available with --data.val_size 0. "
+                    "Set --model.scheduler.monitor train/loss, or a larger --data.val_size."
                 )
