@@ -70,8 +70,8 @@ listed by `lenet fit --model.optimizer.help SGD` or `lenet fit --model.scheduler
 """
 MANUAL = "https://lightning.ai/docs/pytorch/stable/common/trainer.html#trainer-flags"
 LIGHTNINGS = f"""\
-Of what Lightning {lightning.__version__} says of its options, here is the first sentence. The rest
-is in `lenet fit --help` and in [Lightning's manual]({MANUAL}). The default `null` leaves the choice
+The first sentence of Lightning {lightning.__version__}'s description of each option. The rest is in
+`lenet fit --help` and in [Lightning's manual]({MANUAL}). The default `null` leaves the choice
 to Lightning.
 """
 

@@ -66,7 +66,7 @@ def test_help_lists_the_commands_in_a_line_each(lenet):
     assert done.code == 0
     for line in (
         "Train a model and save the best weights.",
-        "Measure loss and accuracy on the test set.",
+        "Compute loss and accuracy on the test set.",
     ):
         assert line in done.out
 

@@ -80,7 +80,7 @@ def test_a_page_does_what_it_shows(lenet, small, monkeypatch, capfd, pages, tmp_
                 (tmp_path / "photos").symlink_to(files)
         monkeypatch.setenv("PATH_DATASETS", str(files))
         done = lenet(*words, *arguments_that_make_it_small(words, silent))
-        code = 2 if "error: " in shown else int("left out" in done.err)  # a blank sheet is
+        code = 2 if "error: " in shown else int("skipped:" in done.err)  # a blank sheet is
         assert done.code == code, f"{words}\n{done.err}"
         if target is not None:
             (tmp_path / target).write_text(lenet(*words).out)

@@ -30,7 +30,7 @@ PHRASES = {
     r"\bso many\b": "this many, num_...",
     r"\b[Hh]ush": "filter",
     r"\bsays? (so|of|which|that|how|what|where)\b": "reports, names, shows",
-    r"(?<![Ss]tandard[\s-])\bdeviation\b": "standard deviation",
+    r"(?<![Ss]tandard)(?<![\s-])[\s-]+deviation\b": "standard deviation",
     r"\bas far as (it|there|they)\b": "if, where",
     r"\bafresh\b|\banew\b": "from the start, again",
     r"\bwithout a word\b": "silently",
