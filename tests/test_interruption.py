@@ -170,7 +170,7 @@ def test_a_signal_to_the_workers_as_well_stops_as_one_to_the_training(
     assert "Traceback" not in done.stderr
     assert f"Stopped by {said}" in done.stderr
     if signum == signal.SIGINT:  # which the workers leave to the training
-        assert f"after step {0 if sanity else STEPS}, in epoch" in done.stderr
+        assert f"after step {0 if sanity else STEPS} in epoch" in done.stderr
         assert (tmp_path / "runs/LeNet-Digits-1/checkpoints/last.ckpt").exists() != sanity
 
 
