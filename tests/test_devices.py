@@ -167,7 +167,7 @@ def test_processes_of_torchruns_that_would_each_train_for_themselves_are_refused
     done = lenet("fit", *TINY)
     assert done.code == 2
     assert "torchrun started 2 processes" in done.err
-    assert "Give --trainer.devices 2 --trainer.strategy ddp" in done.err
+    assert "Add --trainer.devices 2 --trainer.strategy ddp" in done.err
     assert not os.listdir("runs")
 
 
