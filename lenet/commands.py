@@ -60,8 +60,8 @@ class Trainer(training.Trainer):
             output = str(runs.folder_of(path) / f"{path.stem}.onnx") if path else "lenet.onnx"
         if path is not None:
             checkpoints.load_weights(model, checkpoints.read(path), path)
-        said = path.relative_to(runs.folder_of(path).parent).as_posix() if path else ""
-        return export(model, datamodule, output, said)
+        origin = path.relative_to(runs.folder_of(path).parent).as_posix() if path else ""
+        return export(model, datamodule, output, origin)
 
     @explains_ckpt_path
     def demo(

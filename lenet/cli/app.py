@@ -86,13 +86,13 @@ class LeNetCLI(LightningCLI):
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the seed, with a correct help text, and the number of threads."""
-        said = "Random seed. false: no seed; true: PL_GLOBAL_SEED, or 0 if unset."
-        parser.add_argument("--seed_everything", type=bool | int, default=0, help=said)
-        said = (
+        text = "Random seed. false: no seed; true: PL_GLOBAL_SEED, or 0 if unset."
+        parser.add_argument("--seed_everything", type=bool | int, default=0, help=text)
+        text = (
             "Number of CPU threads for PyTorch. By default a few steps are timed to choose the "
             "fastest number, and the run's config records it."
         )
-        parser.add_argument("--num_threads", type=int | None, default=None, help=said)
+        parser.add_argument("--num_threads", type=int | None, default=None, help=text)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the callbacks that are always there, and the default classes."""
@@ -241,10 +241,13 @@ class LeNetCLI(LightningCLI):
         if self.checkpoint is None or self.checkpoint_path is None:
             return
         checkpoints.check_fits(self.checkpoint, self.model, self.checkpoint_path)
-        about = (self.checkpoint, self.datamodule, self.command)
-        for warning in checkpoint_defaults.other_splits(*about):
+        for warning in checkpoint_defaults.other_splits(
+            self.checkpoint, self.datamodule, self.command
+        ):
             _say(warning, file=sys.stderr)
-        self.other_data = checkpoint_defaults.other_data(*about)
+        self.other_data = checkpoint_defaults.other_data(
+            self.checkpoint, self.datamodule, self.command
+        )
         self.checkpoint = None  # no longer needed, and memory-mapped
 
     def _make_run_dir(self, options: Any) -> str | None:
@@ -341,8 +344,10 @@ class LeNetCLI(LightningCLI):
         _say(f"{best.verdict}. Weights saved to")
         _say(f"  {runs.short_path(best.best_model_path)}")
         options = runs.command_options(folder, self.model, self.datamodule)
-        own = f"predict {options} --data.predict_path YOUR_IMAGES"
-        _say(f"Next:\n  lenet {own if self.command == 'run' else f'test {options}'}")
+        following = f"test {options}"
+        if self.command == "run":
+            following = f"predict {options} --data.predict_path YOUR_IMAGES"
+        _say(f"Next:\n  lenet {following}")
 
     def after_run(self) -> None:
         """Print the result of the training and its folder."""

@@ -76,11 +76,11 @@ def check_sizes(given: Mapping[str, Any], data: Any) -> None:
             )
 
 
-def other_splits(checkpoint: dict[str, Any], data: Any, verb: str) -> Iterator[str]:
+def other_splits(checkpoint: dict[str, Any], data: Any, command: str) -> Iterator[str]:
     """Warn if the checkpoint may have been trained on the validation images."""
     saved = checkpoint.get("datamodule_hyper_parameters") or {}
     is_other = str(saved.get("_class_path")).rpartition(".")[2] != type(data).__name__
-    if is_other or verb not in ("fit", "run", "validate"):
+    if is_other or command not in ("fit", "run", "validate"):
         return
     for name, usual in (("split_seed", None), ("val_size", getattr(data, "usual_val_size", None))):
         there, here = (
@@ -94,10 +94,14 @@ def other_splits(checkpoint: dict[str, Any], data: Any, verb: str) -> Iterator[s
             )
 
 
-def other_data(checkpoint: dict[str, Any], data: Any, verb: str) -> str | None:
+def other_data(checkpoint: dict[str, Any], data: Any, command: str) -> str | None:
     """Return the folder for results on different data than that of the training, or None."""
     saved = checkpoint.get("datamodule_hyper_parameters")
-    validates = verb == "validate"
-    if verb not in ("validate", "test", "predict") or not saved or is_same(data, saved, validates):
+    validates = command == "validate"
+    if (
+        command not in ("validate", "test", "predict")
+        or not saved
+        or is_same(data, saved, validates)
+    ):
         return None
     return folder_name(data, validates)

@@ -103,7 +103,7 @@ def parse(
     except _RefusedError as e:
         refused = e
     # Outside of the try block, so that jsonargparse does not hide bugs in this code.
-    what = explanations.RefusedCommand(refused.message, command_parser, command, args, classes)
-    line = one_line(explanations.explain(what))
+    refusal = explanations.RefusedCommand(refused.message, command_parser, command, args, classes)
+    line = one_line(explanations.explain(refusal))
     program = f"{parser.prog} {command}".strip() if refused.parser is not parser else parser.prog
     return parser.exit(2, f"{program}: error: {line}\n")
